@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ENGINE_CORE_ATTR_H
+#define ENGINE_CORE_ATTR_H
+
+#include <linux/bpf.h>
+
+/* What BPF_MAP_CREATE says of a map, after the checks common to all types. */
+struct map_attr {
+	__u32 type;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__u32 map_flags; /* with RDONLY and WRONLY still in it */
+	__u32 numa_node;
+	__u64 map_extra;
+	char name[16]; /* NUL-terminated, zeros behind the NUL */
+};
+
+#endif

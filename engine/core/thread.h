@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the library keeps of a thread: its reader in liburcu's registry, and its writer in each map it has written to.
+ *
+ * The read side is liburcu's (bp flavour), inlined. In a shared library each access to liburcu's own thread-local
+ * pointer is a call of __tls_get_addr, so the pointer is kept once more, behind the one initial-exec thread-local
+ * pointer of this library: 8 bytes, which dlopen can always place.
+ *
+ * A thread's state is made at its first call and released when it exits, before any destructor of a pthread key runs:
+ * liburcu's own destructor frees the reader, and calls that other destructors make afterwards must not use the stale
+ * pointer. Such late calls take the slow path each time and are released by a key of our own.
+ */
+#ifndef ENGINE_CORE_THREAD_H
+#define ENGINE_CORE_THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <urcu-bp.h>
+#include <urcu/compiler.h>
+
+struct writer;
+
+struct thread {
+	struct urcu_bp_reader
+		*reader;	 /* ours until the thread exits; ctr is written by this thread, read by grace periods */
+	struct writer **writers; /* by a map's local id. Entries: this thread sets them, the map's close clears them;
+	                                * the table itself is replaced by this thread only, under the registry's lock */
+	uint32_t n_writers;
+	struct thread *next; /* registry of all threads, under its lock */
+	struct thread **link;
+};
+
+extern __thread struct thread *thread_self __attribute__((tls_model("initial-exec")));
+
+/* The slow path: makes the state. NULL when memory is exhausted, or in a signal handler that interrupted it. */
+struct thread *thread_make(void);
+
+static inline struct thread *thread_get(void)
+{
+	struct thread *self = thread_self;
+
+	return caa_likely(self != NULL) ? self : thread_make();
+}
+
+/* The slow path of sections: through liburcu's functions, for threads without state here. */
+void thread_read_lock_slow(void);
+void thread_read_unlock_slow(void);
+
+/* Begins a section, if the thread has state; NULL: it hasn't, and the slow path must be taken. A thread has state here
+ * only where membarrier(2) works, so that a compiler barrier is all the ordering the fast path needs. */
+static inline struct urcu_bp_reader *thread_section_begin(void)
+{
+	struct thread *self = thread_self;
+	struct urcu_bp_reader *reader;
+	unsigned long ctr;
+
+	if (caa_unlikely(!self))
+		return NULL;
+	reader = self->reader;
+	ctr = reader->ctr;
+	/* the phase of the current grace period if it is the outermost, else one level more */
+	ctr = caa_likely(!(ctr & URCU_BP_GP_CTR_NEST_MASK)) ? _CMM_LOAD_SHARED(urcu_bp_gp.ctr) : ctr + URCU_BP_GP_COUNT;
+	_CMM_STORE_SHARED(reader->ctr, ctr);
+	cmm_barrier(); /* against the grace period's membarrier: the section's reads come after the announcement */
+	return reader;
+}
+
+static inline void thread_section_end(struct urcu_bp_reader *reader)
+{
+	cmm_barrier(); /* against the grace period's membarrier: the section's reads come before its end */
+	_CMM_STORE_SHARED(reader->ctr, reader->ctr - URCU_BP_GP_COUNT);
+}
+
+static inline void thread_read_lock(void)
+{
+	if (caa_unlikely(!thread_section_begin()))
+		thread_read_lock_slow();
+}
+
+static inline void thread_read_unlock(void)
+{
+	struct thread *self = thread_self;
+
+	if (caa_likely(self != NULL))
+		thread_section_end(self->reader);
+	else
+		thread_read_unlock_slow();
+}
+
+/* Whether the calling thread is inside a section, its own or the host's. */
+static inline bool thread_in_section(void)
+{
+	struct thread *self = thread_self;
+
+	return self ? (self->reader->ctr & URCU_BP_GP_CTR_NEST_MASK) != 0 : urcu_bp_read_ongoing() != 0;
+}
+
+/* A number for a map handle, that indexes every thread's table. 0, -ENOMEM. put: no thread uses the map any more; the
+ * writers that threads still have there are released. */
+int thread_map_id_get(uint32_t *id);
+void thread_map_id_put(uint32_t id);
+
+/* The calling thread's writer of the map with this id, NULL if it has none yet. */
+static inline struct writer *thread_writer(uint32_t id)
+{
+	struct thread *self = thread_self;
+
+	return caa_likely(self && id < self->n_writers) ? self->writers[id] : NULL;
+}
+/* The same, of a thread that is exiting. */
+struct writer *thread_late_writer(uint32_t id);
+/* Makes it so. 0, -ENOMEM, -EBUSY in a signal handler that interrupted thread state being made. */
+int thread_writer_set(uint32_t id, struct writer *writer);
+
+/* What becomes of a writer when its thread exits or its map is closed (writer.c). Called under the registry's lock. */
+void writer_release(struct writer *writer);
+
+/* fork, called by core/fork.c: the child keeps the forking thread's state only; each other thread's writers go to
+ * `orphan`, and so do those of the forking thread for which `keep` says false. */
+void thread_fork_prepare(void);
+void thread_fork_parent(void);
+void thread_fork_child(bool (*keep)(struct writer *writer), void (*orphan)(struct writer *writer));
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/writer.h"
+
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/alloc.h"
+#include "core/testpoint.h"
+
+/* A free record, taken. RECORDS: all are held, or its memory can't be had. */
+static uint32_t take_record(struct writer_set *set)
+{
+	struct region_header *header = set->region->header;
+	uint64_t me = (uint64_t)getpid() << 32 | (uint32_t)gettid();
+	uint32_t used, i;
+
+	for (i = 0; i < RECORDS; i++) {
+		_Atomic uint64_t *holder = &set->records[i].holder;
+		uint64_t none = 0;
+
+		if (region_touch(set->region, set->records_offset + i * sizeof(struct record), sizeof(struct record)))
+			return RECORDS;
+		/* acquire: what the holder before left in the caches is visible */
+		if (!atomic_load_explicit(holder, memory_order_relaxed) &&
+		    atomic_compare_exchange_strong_explicit(holder, &none, me, memory_order_acquire,
+							    memory_order_relaxed))
+			break;
+	}
+	/* relaxed: the number only tells how far to look */
+	used = atomic_load_explicit(&header->records_used, memory_order_relaxed);
+	while (i < RECORDS && used <= i &&
+	       !atomic_compare_exchange_weak_explicit(&header->records_used, &used, i + 1, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+	return i;
+}
+
+static void leave_record(struct record *record)
+{
+	atomic_store_explicit(&record->holder, 0, memory_order_release); /* release: see take_record */
+}
+
+struct writer *writer_make(struct writer_set *set, int *err)
+{
+	struct writer *w = thread_late_writer(set->map_id);
+
+	if (w)
+		return w;
+	w = mem_alloc(sizeof(*w));
+	*err = -ENOMEM;
+	if (!w)
+		return NULL;
+	w->set = set;
+	w->index = take_record(set);
+	if (w->index == RECORDS) {
+		mem_free(w, sizeof(*w));
+		return NULL;
+	}
+	w->record = &set->records[w->index];
+	*err = thread_writer_set(set->map_id, w);
+	if (*err) {
+		leave_record(w->record);
+		mem_free(w, sizeof(*w));
+		return NULL;
+	}
+	return w;
+}
+
+void writer_release(struct writer *w)
+{
+	if (w->retired_elements.head)
+		slab_close_chain(w->set->elements, &w->retired_elements);
+	if (w->retired_nodes.head)
+		slab_close_chain(w->set->nodes, &w->retired_nodes);
+	leave_record(w->record);
+	mem_free(w, sizeof(*w));
+}
+
+void writer_drain(struct writer_set *set)
+{
+	uint32_t used = atomic_load_explicit(&set->region->header->records_used, memory_order_acquire);
+
+	/* Every thread's begin is on one side of this barrier: its number is visible, or it sees what the caller
+	 * wrote. */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
+		atomic_thread_fence(memory_order_seq_cst); /* no membarrier: then writer_begin has the fence */
+	for (uint32_t i = 0; i < used; i++) {
+		_Atomic uint64_t *op = &set->records[i].op;
+		uint64_t seen = atomic_load_explicit(op, memory_order_acquire);
+
+		if (!(seen & 1))
+			continue;
+		while (atomic_load_explicit(op, memory_order_acquire) == seen) {
+			TEST_POINT(TP_WAIT);
+			sched_yield();
+		}
+	}
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writers: a thread's right to write to a map. The shared half is a record in the region (record.h), the process-local
+ * half is the struct writer, found through the thread's table.
+ *
+ * Between writer_begin and writer_end the record's operation number is odd. Who must know that no operation that began
+ * before some instant is still running (drain) reads the numbers after a membarrier: the begin then needs no fence.
+ */
+#ifndef ENGINE_CORE_WRITER_H
+#define ENGINE_CORE_WRITER_H
+
+#include <errno.h>
+
+#include "core/cpu.h"
+#include "core/record.h"
+#include "core/slab.h"
+#include "core/thread.h"
+
+/* A map's writers, in this process. Set up before the map is used, constant afterwards but for the marked fields. */
+struct writer_set {
+	struct region *region;
+	struct record *records;
+	uint64_t records_offset; /* of the records in the region */
+	struct slab *elements, *nodes;
+	uint32_t map_id;
+	bool private_memory;			/* a forked child has its own copy */
+	void (*repair)(struct writer_set *set); /* makes a copy whole in which other threads were writing */
+	bool broken;				/* in a forked child: such a thread was found; see fork.c */
+	struct writer_set *next_broken;
+};
+
+struct writer {
+	struct record *record;
+	uint32_t index; /* of the record */
+	uint32_t cpu;	/* where the operation began */
+	uint64_t owner; /* {operation number, record index} */
+	struct writer_set *set;
+	struct slab_chain retired_elements, retired_nodes; /* not full yet; maps with grace periods */
+};
+
+/* The slow path of writer_begin. NULL: *err is -ENOMEM (memory, or no record is free), -EBUSY. */
+struct writer *writer_make(struct writer_set *set, int *err);
+/* Waits until every operation that was going on at the call has ended. The caller is in none. */
+void writer_drain(struct writer_set *set);
+
+/* Begins an operation. */
+static inline void writer_enter(struct writer *w)
+{
+	/* relaxed: only this thread writes it */
+	uint64_t op = atomic_load_explicit(&w->record->op, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&w->record->op, op, memory_order_relaxed);
+	/* release: whoever sees an effect of the operation sees its number */
+	atomic_thread_fence(memory_order_release);
+	urcu_bp_smp_mb_slave(); /* against writer_drain: the number is visible before the operation reads anything */
+	w->owner = op << RECORD_BITS | w->index;
+}
+
+/* Whether the thread is inside an operation: then the caller is a signal handler that interrupted it. */
+static inline bool writer_busy(const struct writer *w)
+{
+	/* relaxed: only this thread writes it */
+	return atomic_load_explicit(&w->record->op, memory_order_relaxed) & 1;
+}
+
+/* NULL: *err is -ENOMEM, or -EBUSY: a signal handler interrupted a write of this thread to this map. */
+static inline struct writer *writer_begin(struct writer_set *set, uint32_t n_cpus, int *err)
+{
+	struct writer *w = thread_writer(set->map_id);
+
+	if (caa_unlikely(!w)) {
+		w = writer_make(set, err);
+		if (!w)
+			return NULL;
+	}
+	if (caa_unlikely(writer_busy(w))) {
+		*err = -EBUSY;
+		return NULL;
+	}
+	writer_enter(w);
+	w->cpu = cpu_current(n_cpus);
+	return w;
+}
+
+static inline void writer_end(struct writer *w)
+{
+	/* release: the operation's effects come before its end */
+	atomic_store_explicit(&w->record->op, (w->owner >> RECORD_BITS) + 1, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What bpf(2) of Linux 6.18 takes and gives: the attr of the commands this library has, and struct bpf_map_info. The
+ * installed kernel headers are older than the parity target, so both are spelt out here, with the constants those
+ * headers lack.
+ */
+#ifndef ENGINE_FACE_ATTR_H
+#define ENGINE_FACE_ATTR_H
+
+#include <linux/bpf.h>
+
+/* Flags of BPF_MAP_CREATE, by their 6.18 values; headers may have them as enumerators, so the names are our own. */
+#define CREATE_VTYPE_BTF_OBJ_FD (1u << 15)
+#define CREATE_TOKEN_FD		(1u << 16)
+
+#define EXCL_PROG_HASH_SIZE 32u /* SHA-256 */
+#define ATTR_SIZE_LIMIT	    4096u
+#define ATTR_WORDS	    21u
+
+union command_attr {
+	struct {
+		__u32 map_type;
+		__u32 key_size;
+		__u32 value_size;
+		__u32 max_entries;
+		__u32 map_flags;
+		__u32 inner_map_fd;
+		__u32 numa_node;
+		char map_name[16];
+		__u32 map_ifindex;
+		__u32 btf_fd;
+		__u32 btf_key_type_id;
+		__u32 btf_value_type_id;
+		__u32 btf_vmlinux_value_type_id;
+		__u64 map_extra;
+		__s32 value_type_btf_obj_fd;
+		__s32 map_token_fd;
+		__u64 excl_prog_hash;
+		__u32 excl_prog_hash_size;
+	} create;
+	struct { /* LOOKUP, UPDATE, DELETE, GET_NEXT_KEY, LOOKUP_AND_DELETE, FREEZE */
+		__u32 map_fd;
+		__u32 pad;
+		__u64 key;
+		union {
+			__u64 value;
+			__u64 next_key;
+		};
+		__u64 flags;
+	} elem;
+	struct {
+		__u64 in_batch;
+		__u64 out_batch;
+		__u64 keys;
+		__u64 values;
+		__u32 count;
+		__u32 map_fd;
+		__u64 elem_flags;
+		__u64 flags;
+	} batch;
+	struct {
+		__u32 bpf_fd;
+		__u32 info_len;
+		__u64 info;
+	} info;
+	__u64 words[ATTR_WORDS];
+};
+_Static_assert(sizeof(union command_attr) == 168, "the attr of Linux 6.18");
+
+struct command_map_info {
+	__u32 type;
+	__u32 id;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__u32 map_flags;
+	char name[16];
+	__u32 ifindex;
+	__u32 btf_vmlinux_value_type_id;
+	__u64 netns_dev;
+	__u64 netns_ino;
+	__u32 btf_id;
+	__u32 btf_key_type_id;
+	__u32 btf_value_type_id;
+	__u32 btf_vmlinux_id;
+	__u64 map_extra;
+	__u64 hash; /* in: where to write the SHA-256 of a frozen ARRAY's contents */
+	__u32 hash_size;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct command_map_info) == 104, "the map info of Linux 6.18");
+
+#endif

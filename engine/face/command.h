@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command face is in two files: command.c has usermap_bpf() and the commands on an existing map; create.c has
+ * BPF_MAP_CREATE. Each command gets the attr copied and zero-extended, and returns what the syscall does, errors as
+ * -errno.
+ */
+#ifndef ENGINE_FACE_COMMAND_H
+#define ENGINE_FACE_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "face/attr.h"
+
+#define END_OF(field) (offsetof(union command_attr, field) + sizeof(((union command_attr *)NULL)->field))
+
+/* Whether the bytes behind the last field that a command uses, at a multiple of 4, are zero. */
+static inline bool tail_is_zero(const union command_attr *attr, size_t end)
+{
+	__u64 any = 0;
+	__u32 half;
+
+	if (end % 8) {
+		memcpy(&half, (const char *)attr + end, sizeof(half));
+		any = half;
+	}
+	for (size_t i = (end + 7) / 8; i < ATTR_WORDS; i++)
+		any |= attr->words[i];
+	return any == 0;
+}
+
+static inline void *user_pointer(__u64 value)
+{
+	return (void *)(uintptr_t)value;
+}
+
+/* The new descriptor, or -errno. */
+long command_create(const union command_attr *attr);
+
+#endif

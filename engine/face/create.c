@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * BPF_MAP_CREATE: its checks in the kernel's order, and a descriptor.
+ *
+ * The kernel checks name, BTF and program hash when it already has the memory: a request that is too large for the
+ * machine is ENOMEM whatever its name. So these checks' result is held back until the map exists.
+ */
+#include "face/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include "face/check.h"
+#include "face/fd.h"
+#include "face/mapfile.h"
+#include "face/usercopy.h"
+
+/* A descriptor that must be of a kind that this library doesn't have. */
+static int refuse_fd(__u32 fd)
+{
+	int flags = fcntl((int)fd, F_GETFL);
+
+	return flags < 0 || (flags & O_PATH) ? -EBADF : -EINVAL; /* what was opened by O_PATH counts as not open */
+}
+
+static int check_first(const union command_attr *attr)
+{
+	if (!tail_is_zero(attr, END_OF(create.excl_prog_hash_size)))
+		return -EINVAL;
+	if (attr->create.btf_vmlinux_value_type_id || (attr->create.map_flags & CREATE_VTYPE_BTF_OBJ_FD))
+		return -EINVAL;
+	if (attr->create.btf_key_type_id && !attr->create.btf_value_type_id)
+		return -EINVAL;
+	return 0;
+}
+
+static int check_token(const union command_attr *attr)
+{
+	return attr->create.map_flags & CREATE_TOKEN_FD ? refuse_fd((__u32)attr->create.map_token_fd) : 0;
+}
+
+/* Offload to a device: no device of today does it. */
+static int check_device(const union command_attr *attr)
+{
+	char name[IF_NAMESIZE];
+
+	if (!attr->create.map_ifindex)
+		return 0;
+	return if_indextoname(attr->create.map_ifindex, name) ? -EOPNOTSUPP : -EINVAL;
+}
+
+static int check_excl_prog_hash(const union command_attr *attr)
+{
+	unsigned char hash[EXCL_PROG_HASH_SIZE];
+
+	if (!attr->create.excl_prog_hash && !attr->create.excl_prog_hash_size)
+		return 0;
+	if (!attr->create.excl_prog_hash || attr->create.excl_prog_hash_size != sizeof(hash))
+		return -EINVAL;
+	/* Reserves the map for one program. There are no programs here: nothing to keep. */
+	return usercopy_in(hash, user_pointer(attr->create.excl_prog_hash), sizeof(hash));
+}
+
+/* The checks that the kernel makes when the map exists. */
+static int check_last(const union command_attr *attr, struct map_attr *wanted)
+{
+	int error = check_name(wanted->name, attr->create.map_name);
+
+	if (!error && (attr->create.btf_key_type_id || attr->create.btf_value_type_id))
+		error = refuse_fd(attr->create.btf_fd); /* without BPF_BTF_LOAD there is no right one */
+	if (!error)
+		error = check_excl_prog_hash(attr);
+	return error;
+}
+
+static unsigned access_of(__u32 map_flags)
+{
+	if (map_flags & BPF_F_RDONLY)
+		return MAY_READ;
+	return map_flags & BPF_F_WRONLY ? MAY_WRITE : MAY_READ | MAY_WRITE;
+}
+
+long command_create(const union command_attr *attr)
+{
+	struct map_attr wanted = {
+		.type = attr->create.map_type,
+		.key_size = attr->create.key_size,
+		.value_size = attr->create.value_size,
+		.max_entries = attr->create.max_entries,
+		.map_flags = attr->create.map_flags & ~CREATE_TOKEN_FD,
+		.numa_node = attr->create.numa_node,
+		.map_extra = attr->create.map_extra,
+	};
+	const struct map_ops *ops;
+	int file, last, error = check_first(attr);
+
+	if (!error)
+		error = check_create(&wanted, &ops);
+	if (!error)
+		error = check_token(attr);
+	if (!error)
+		error = check_device(attr);
+	if (error)
+		return error;
+	last = check_last(attr, &wanted);
+	fd_collect();
+	file = mapfile_create();
+	if (file < 0)
+		return last ? last : file;
+	error = fd_publish(file, &wanted, access_of(wanted.map_flags), last);
+	if (error) {
+		close(file);
+		return error;
+	}
+	return file;
+}

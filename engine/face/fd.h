@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a descriptor to a map. See fd.c.
+ */
+#ifndef ENGINE_FACE_FD_H
+#define ENGINE_FACE_FD_H
+
+#include <stdint.h>
+
+#include "core/thread.h"
+#include "map/map.h"
+
+/* A map in use by a command: valid between fd_enter and fd_leave. */
+struct fd_map {
+	struct usermap *map;
+	unsigned access; /* enum access: the descriptor's */
+};
+
+/* user_key: NULL, or where the caller has the key that the command is about; it is read ahead, and no error of that counts.
+ * 0; -EBADF: fd is closed; -EINVAL: not a map; -ENOMEM or open(2)'s error: one that can't be attached to. */
+int fd_enter(int fd, const void *user_key, struct fd_map *found);
+
+static inline void fd_leave(void)
+{
+	thread_read_unlock();
+}
+
+/* Makes a map of checked attributes in an empty file, and the file's descriptor a map's, with this access. `late` is
+ * the error to return once the map could have been made, or 0. 0 or -errno, on which the descriptor is of no use. */
+int fd_publish(int file, const struct map_attr *attr, unsigned access, int late);
+
+/* Frees the maps that nobody has a descriptor of any more. */
+void fd_collect(void);
+
+#endif

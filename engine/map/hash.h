@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * BPF_MAP_TYPE_HASH: what its files share. hash.c opens with the essay.
+ *
+ * Operations exist in variants: for keys of 4 and 8 bytes and for others, for maps with grace periods and maps that
+ * reuse at once, and for the commonest map of all, 8 bytes to 8 bytes without BPF_F_ZERO_SEED ("pair"). The code is
+ * written once, in always-inline functions that take a constant struct hash_kind; each file makes its variants with
+ * HASH_VARIANTS.
+ */
+#ifndef ENGINE_MAP_HASH_H
+#define ENGINE_MAP_HASH_H
+
+#include "core/credit.h"
+#include "core/errno.h"
+#include "core/hashfn.h"
+#include "core/line.h"
+#include "core/overflow.h"
+#include "core/words.h"
+#include "core/writer.h"
+#include "map/map.h"
+
+#define HASH_INLINE static inline __attribute__((always_inline))
+#define HASH_COLD   static __attribute__((noinline, cold))
+
+struct hash_kind {
+	uint32_t key_size; /* 0: not a constant */
+	bool pair;	   /* key and value of 8 bytes, not ordered */
+	bool grace;	   /* elements are reused after a grace period */
+};
+
+/* X(name, key size, pair, grace) */
+#define HASH_VARIANTS(X)                 \
+	X(pair_grace, 8, true, true)     \
+	X(key4_grace, 4, false, true)    \
+	X(key8_grace, 8, false, true)    \
+	X(key_grace, 0, false, true)     \
+	X(pair_at_once, 8, true, false)  \
+	X(key4_at_once, 4, false, false) \
+	X(key8_at_once, 8, false, false) \
+	X(key_at_once, 0, false, false)
+
+/* The process-local part, in map->type_data. Constant after attach, but for what slabs and writers mark. */
+struct hash {
+	struct line *lines;
+	uint32_t bucket_mask; /* n_buckets - 1 */
+	uint32_t key_size;
+	uint32_t value_size;
+	uint32_t max_entries;
+	uint32_t key_stride; /* room of the key in an element */
+	uint32_t n_cpus;
+	uint64_t seed;
+	bool ordered;  /* BPF_F_ZERO_SEED: the kernel's walk order */
+	bool in_place; /* values of up to 8 bytes on maps with grace periods, not ordered */
+	struct region_header *header;
+	struct cpu_line *cpu_lines;
+	struct slab elements;
+	struct slab nodes;
+	struct writer_set writers;
+};
+
+_Static_assert(sizeof(struct hash) <= sizeof(((struct usermap *)0)->type_data), "fits the handle");
+
+static inline struct hash *hash_of(const struct usermap *map)
+{
+	return (struct hash *)(uintptr_t)map->type_data;
+}
+
+HASH_INLINE bool hash_ordered(const struct hash *h, struct hash_kind kind)
+{
+	return !kind.pair && h->ordered;
+}
+
+HASH_INLINE uint32_t hash_value_size(const struct hash *h, struct hash_kind kind)
+{
+	return kind.pair ? 8 : h->value_size;
+}
+
+#define PAIR_ELEMENT_SIZE 32u
+
+HASH_INLINE struct object *hash_element(const struct hash *h, uint32_t index, struct hash_kind kind)
+{
+	if (kind.pair && kind.grace) /* private memory: the index is ours, and needs no check */
+		return (struct object *)(h->elements.base + (size_t)index * PAIR_ELEMENT_SIZE);
+	return slab_object(&h->elements, index);
+}
+
+/* An element: the object header (the link word is the stamp while it is published), the key, the value, each padded to
+ * whole words. */
+HASH_INLINE unsigned char *element_key(struct object *e)
+{
+	return (unsigned char *)(e + 1);
+}
+HASH_INLINE unsigned char *element_value(const struct hash *h, struct object *e, struct hash_kind kind)
+{
+	return element_key(e) + (kind.key_size ? 8 : h->key_stride);
+}
+HASH_INLINE uint32_t kind_key_size(const struct hash *h, struct hash_kind kind)
+{
+	return kind.key_size ? kind.key_size : h->key_size;
+}
+
+/* Whether the element's key, which may be changing on a map that reuses at once, equals the caller's. */
+HASH_INLINE bool element_has_key(const struct hash *h, struct object *e, const void *key, struct hash_kind kind)
+{
+	const word_t *word = (const word_t *)element_key(e);
+	const unsigned char *k = key;
+	uint32_t size = kind_key_size(h, kind);
+	uint64_t x = 0;
+
+	for (; size >= 8; size -= 8, k += 8, word++) {
+		memcpy(&x, k, 8);
+		if (__atomic_load_n(word, __ATOMIC_RELAXED) != x) /* relaxed: the version is checked afterwards */
+			return false;
+	}
+	if (!size)
+		return true;
+	x = 0;
+	memcpy(&x, k, size);
+	return __atomic_load_n(word, __ATOMIC_RELAXED) == x;
+}
+
+/* Where a key belongs. */
+struct hash_target {
+	struct line *line;
+	uint32_t bucket;
+	uint8_t tag;
+};
+
+HASH_INLINE struct hash_target hash_target(const struct hash *h, const void *key, struct hash_kind kind)
+{
+	uint64_t hash = hash_key(key, kind_key_size(h, kind), h->seed, hash_ordered(h, kind));
+	uint32_t bucket = (uint32_t)hash & h->bucket_mask;
+
+	return (struct hash_target){ &h->lines[bucket / LINE_BUCKETS], bucket,
+				     line_tag_of(bucket, (uint32_t)(hash >> 32)) };
+}
+
+/* Where a key was found, and the commit word under which that was true. */
+struct hash_place {
+	line_word w;
+	uint32_t index;
+	struct object *element;
+	unsigned slot;	/* of the line, or of the node */
+	int depth;	/* -1: in the line; else hops from the root */
+	uint64_t owner; /* of the element, read before a commit that removes it */
+};
+
+/* The part of a search behind the line's own slots. 1 found, 0 not there, -ESTALE the line moved. */
+HASH_INLINE int hash_find_overflow(const struct hash *h, const struct hash_target *t, const void *key,
+				   struct hash_place *place, struct hash_kind kind)
+{
+	uint32_t at = line_overflow(place->w);
+
+	/* the bound is for hostile files: a chain can't be longer than there are nodes */
+	for (uint32_t depth = 0; at && depth < h->nodes.n; depth++) {
+		const struct node *node = node_at(&h->nodes, at);
+
+		for (line_match m = line_match_tag(node_tags(node), t->tag); m; m &= m - 1) {
+			unsigned slot = line_match_slot(m);
+			uint32_t index = node_index(node, slot);
+			struct object *e = slab_object(&h->elements, index);
+
+			if (!element_has_key(h, e, key, kind))
+				continue;
+			place->index = index;
+			place->element = e;
+			place->slot = slot;
+			place->depth = (int)depth;
+			return 1;
+		}
+		at = node_next(node);
+		/* at once: the node may serve another line by now, and its link lead anywhere */
+		if (!kind.grace && line_moved(t->line, place->w))
+			return -ESTALE;
+	}
+	return 0;
+}
+
+/*
+ * Finds a key under one commit word: `place` is then valid as long as the commit word is. With `copy`, the value is
+ * copied out before the commit word is checked, so what is returned was whole. On absence place->w is the word that
+ * says so.
+ */
+HASH_INLINE bool hash_find(const struct hash *h, const struct hash_target *t, const void *key, struct hash_place *place,
+			   void *copy, struct hash_kind kind)
+{
+	for (;;) {
+		bool found = false;
+		int behind;
+
+		*place = (struct hash_place){ .w = line_read(t->line), .depth = -1 };
+		for (line_match m = line_match_tag(place->w.second, t->tag); m; m &= m - 1) {
+			place->slot = line_match_slot(m);
+			/* acquire: the element's bytes were written before its index */
+			place->index = atomic_load_explicit(&t->line->index[place->slot], memory_order_acquire);
+			TEST_POINT(TP_INDEX);
+			place->element = hash_element(h, place->index, kind);
+			found = element_has_key(h, place->element, key, kind);
+			if (found)
+				break;
+		}
+		if (!found && caa_unlikely(line_overflow(place->w))) {
+			behind = hash_find_overflow(h, t, key, place, kind);
+			if (behind < 0)
+				continue;
+			found = behind > 0;
+		}
+		TEST_POINT(TP_DATA);
+		if (found && copy)
+			words_load(copy, element_value(h, place->element, kind), hash_value_size(h, kind));
+		if (caa_likely(!line_moved(t->line, place->w)))
+			return found;
+	}
+}
+
+/*
+ * What hash_find finds at the first look, nearly always: the key in the first slot with its tag, or no such tag and no
+ * overflow. 1: found; *element, and with `word` the first word of its value, were the key's at an instant of the call.
+ * 0: absent. -1: hash_find must tell.
+ */
+HASH_INLINE int hash_glance(const struct hash *h, const struct hash_target *t, const void *key, struct object **element,
+			    uint64_t *word, struct hash_kind kind)
+{
+	line_word w = line_read(t->line);
+	line_match m = line_match_tag(w.second, t->tag);
+
+	if (!m)
+		return caa_unlikely(line_overflow(w) || line_moved(t->line, w)) ? -1 : 0;
+	/* acquire: the element's bytes were written before its index */
+	*element =
+		hash_element(h, atomic_load_explicit(&t->line->index[line_match_slot(m)], memory_order_acquire), kind);
+	TEST_POINT(TP_INDEX);
+	if (caa_unlikely(!element_has_key(h, *element, key, kind)))
+		return -1;
+	TEST_POINT(TP_DATA);
+	if (word) /* relaxed: validated with the rest */
+		*word = __atomic_load_n((const word_t *)element_value(h, *element, kind), __ATOMIC_RELAXED);
+	return caa_unlikely(line_moved(t->line, w)) ? -1 : 1;
+}
+
+/* The variants' operations: lookup, update, delete, … of each, defined in the files named. */
+#define HASH_DECLARE(name, size, p, g)                                                                           \
+	int hash_lookup_##name(struct usermap *map, const void *key, void *value, __u64 flags);                  \
+	void *hash_lookup_ptr_##name(struct usermap *map, const void *key);                                      \
+	int hash_lookup_bulk_##name(struct usermap *map, const void *keys, void *values, __u32 n, __u64 *found); \
+	void hash_prefetch_##name(struct usermap *map, const void *keys, __u32 n);                               \
+	int hash_update_##name(struct usermap *map, const void *key, const void *value, __u64 flags);            \
+	int hash_delete_##name(struct usermap *map, const void *key);                                            \
+	int hash_lookup_and_delete_##name(struct usermap *map, const void *key, void *value, __u64 flags);       \
+	int hash_next_key_##name(struct usermap *map, const void *key, void *next_key);                          \
+	int hash_lookup_batch_##name(struct usermap *map, struct map_batch *batch);                              \
+	int hash_lookup_and_delete_batch_##name(struct usermap *map, struct map_batch *batch);
+HASH_VARIANTS(HASH_DECLARE)
+
+/* Rebuilds a private map in a forked child (hash_repair.c). */
+void hash_repair(struct writer_set *set);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Removing one key: delete, and lookup_and_delete. See hash.c. */
+#include "map/hash_write.h"
+
+/* commit_delete of an entry in a node. */
+HASH_COLD int commit_delete_node(struct hash *h, struct writer *w, const struct hash_target *t,
+				 struct hash_place *place, struct hash_kind kind)
+{
+	struct overflow_writer ow = hash_overflow_writer(h, w, kind);
+	struct overflow_change change;
+	int err = overflow_build(&ow, t->line, place->w, place->depth, place->slot, 0, 0, &change);
+
+	if (err)
+		return err;
+	if (!hash_commit(w, t->line, place, line_with_overflow(line_bump(place->w), change.root), true, kind)) {
+		overflow_undo(&ow, &change);
+		return -ESTALE;
+	}
+	overflow_committed(&ow, &change);
+	return 0;
+}
+
+/* One commit that takes the entry at place out. 0, -ESTALE, -ENOMEM. */
+HASH_INLINE int commit_delete(struct hash *h, struct writer *w, const struct hash_target *t, struct hash_place *place,
+			      struct hash_kind kind)
+{
+	if (caa_unlikely(place->depth >= 0))
+		return commit_delete_node(h, w, t, place, kind);
+	return hash_commit(w, t->line, place, line_with_tag(line_bump(place->w), place->slot, 0), true, kind) ? 0
+													      : -ESTALE;
+}
+
+/* value: where the removed value goes, NULL: nowhere. It is read after the commit, when the element is ours alone. */
+HASH_INLINE int try_delete(struct hash *h, struct writer *w, const struct hash_target *t, const void *key, void *value,
+			   struct hash_kind kind)
+{
+	struct hash_place place;
+	uint32_t index;
+	int err;
+
+	do {
+		if (!hash_find(h, t, key, &place, NULL, kind))
+			return -ENOENT;
+		credit_mark(w->record, CREDIT_HELD);
+		err = commit_delete(h, w, t, &place, kind);
+		if (err)
+			credit_unmark(w->record);
+	} while (err == -ESTALE);
+	if (err)
+		return err;
+	index = hash_unlink(h, w, t->line, &place, kind);
+	if (value)
+		words_load(value, element_value(h, slab_object(&h->elements, index), kind), hash_value_size(h, kind));
+	hash_discard(h, w, index, kind);
+	credit_give(h->cpu_lines, w->cpu, 1);
+	credit_unmark(w->record);
+	return 0;
+}
+
+HASH_INLINE int delete (struct hash *h, const void *key, void *value, struct hash_kind kind)
+{
+	struct hash_target t = hash_target(h, key, kind);
+	struct writer *w;
+	int err = 0;
+
+	w = writer_begin(&h->writers, h->n_cpus, &err);
+	if (!w)
+		return err;
+	if (value && kind.grace)
+		hash_drain(h, w);
+	do {
+		if (kind.grace)
+			thread_read_lock();
+		err = try_delete(h, w, &t, key, value, kind);
+		if (kind.grace)
+			thread_read_unlock();
+	} while (caa_unlikely(err == -ENOMEM) && hash_wait_for_nodes(h, w));
+	writer_end(w);
+	return err;
+}
+
+#define VARIANT(name, size, p, g)                                                                             \
+	int hash_delete_##name(struct usermap *map, const void *key)                                          \
+	{                                                                                                     \
+		return delete (hash_of(map), key, NULL, (struct hash_kind){ size, p, g });                    \
+	}                                                                                                     \
+	int hash_lookup_and_delete_##name(struct usermap *map, const void *key, void *value, __u64 flags)     \
+	{                                                                                                     \
+		return flags ? -EINVAL : delete (hash_of(map), key, value, (struct hash_kind){ size, p, g }); \
+	}
+HASH_VARIANTS(VARIANT)

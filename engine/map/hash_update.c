@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* Updates: insert, and the three ways to replace. See hash.c. */
+#include <sched.h>
+
+#include "map/hash.h"
+#include "map/hash_write.h"
+
+/* How often a full map's insert lets others run while one of them has a credit in hand. */
+#define CREDIT_PATIENCE 2000
+
+/* What an update has in hand. */
+struct attempt {
+	struct hash *h;
+	struct writer *w;
+	const void *key, *value;
+	uint64_t flags;
+	uint32_t index; /* the private element, 0: none yet */
+	struct object *element;
+	int claim;	  /* slot claimed for it, -1 */
+	uint32_t claimed; /* the index in that slot: the element may have been published elsewhere by a swap */
+	bool credit;
+};
+
+HASH_INLINE void take_element(struct attempt *a, struct hash_kind kind)
+{
+	struct hash *h = a->h;
+
+	a->index = slab_take(&h->elements, &a->w->record->elements);
+	a->element = hash_element(h, a->index, kind);
+	if (!kind.grace)
+		/* release fence: a stale reader that sees one of the stores below also sees that its line has moved */
+		atomic_thread_fence(memory_order_release);
+	/* relaxed: the commit publishes them */
+	atomic_store_explicit(&a->element->owner, a->w->owner, memory_order_relaxed);
+	atomic_store_explicit(&a->w->record->incoming, a->index, memory_order_relaxed);
+	words_store(element_key(a->element), a->key, kind_key_size(h, kind));
+	if (caa_likely(hash_value_size(h, kind) == 8))
+		words_store(element_value(h, a->element, kind), a->value, 8);
+	else
+		words_store(element_value(h, a->element, kind), a->value, h->value_size);
+}
+
+static void let_others_run(unsigned *patience)
+{
+	TEST_POINT(TP_WAIT);
+	sched_yield();
+	--*patience;
+}
+
+/* Whether an operation elsewhere may have a credit in hand. One that is just asking is waited for: it soon knows. */
+static bool credit_in_hand(const struct hash *h, const struct writer *w, unsigned *patience)
+{
+	uint32_t used = atomic_load_explicit(&h->header->records_used, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < used && i < RECORDS; i++) {
+		_Atomic uint32_t *mark = &h->writers.records[i].credit;
+
+		/* acquire: pairs with credit_unmark */
+		while (i != w->index && atomic_load_explicit(mark, memory_order_acquire) != CREDIT_NONE) {
+			if (!*patience || atomic_load_explicit(mark, memory_order_relaxed) == CREDIT_HELD)
+				return true;
+			let_others_run(patience);
+		}
+	}
+	return false;
+}
+
+/*
+ * 0: a credit. -ESTALE: the line moved, look again. -E2BIG: at an instant at which the key was absent the map was full,
+ * or, when patience is at its end, would have been if all writes in progress elsewhere had added an entry.
+ */
+static __attribute__((noinline)) int search_credit(struct hash *h, struct writer *w, const struct line *line,
+						   line_word seen)
+{
+	unsigned patience = CREDIT_PATIENCE;
+	uint64_t versions;
+	bool full;
+
+	for (;;) {
+		credit_mark(w->record, CREDIT_ASKING);
+		if (credit_take(h->cpu_lines, h->n_cpus, w->cpu, &versions)) {
+			credit_mark(w->record, CREDIT_HELD);
+			return 0;
+		}
+		credit_unmark(w->record);
+		full = !credit_in_hand(h, w, &patience) && credit_none_since(h->cpu_lines, h->n_cpus, versions);
+		/* the key may have come in meanwhile: then "full" was true at no instant at which it was absent */
+		if (line_moved(line, seen))
+			return -ESTALE;
+		if (full || !patience)
+			return -E2BIG;
+		let_others_run(&patience);
+	}
+}
+
+/* As search_credit; nearly always the CPU has one. */
+HASH_INLINE int take_credit(struct hash *h, struct writer *w, const struct line *line, line_word seen)
+{
+	credit_mark(w->record, CREDIT_ASKING);
+	TEST_POINT(TP_CREDIT);
+	if (caa_unlikely(!credit_take_from(&h->cpu_lines[w->cpu])))
+		return search_credit(h, w, line, seen);
+	credit_mark(w->record, CREDIT_HELD);
+	return 0;
+}
+
+/* Tries each free slot once. */
+HASH_INLINE void claim_slot(struct attempt *a, struct line *line, line_word w)
+{
+	for (line_match m = line_match_tag(w.second, 0); m; m &= m - 1) {
+		unsigned slot = line_match_slot(m);
+		uint32_t none = 0;
+
+		if (atomic_load_explicit(&line->index[slot], memory_order_relaxed))
+			continue;
+		TEST_POINT(TP_CLAIM);
+		/* release: the element's bytes are visible to whoever sees the index */
+		if (atomic_compare_exchange_strong_explicit(&line->index[slot], &none, a->index, memory_order_release,
+							    memory_order_relaxed)) {
+			a->claim = (int)slot;
+			a->claimed = a->index;
+			TEST_POINT(TP_CLAIMED);
+			return;
+		}
+	}
+}
+
+/* The stamp decides the place in the walk: see hash.c. Read and written under w; the commit tells whether that
+ * holds. */
+HASH_INLINE void set_stamp(struct attempt *a, const struct hash_target *t, const struct hash_place *place, bool found,
+			   struct hash_kind kind)
+{
+	uint64_t stamp;
+
+	if (hash_ordered(a->h, kind))
+		stamp = 1 + hash_largest_stamp(a->h, t, place->w);
+	else if (found)
+		stamp = atomic_load_explicit(&place->element->link, memory_order_relaxed);
+	else
+		stamp = a->w->owner;
+	atomic_store_explicit(&a->element->link, stamp, memory_order_relaxed);
+}
+
+/* The cheap replacement: one CAS of the index. */
+static bool swap(struct attempt *a, const struct hash_target *t, struct hash_place *place)
+{
+	uint32_t old = place->index;
+
+	TEST_POINT(TP_SWAP);
+	/* acq_rel: publishes the element, and takes over the old one */
+	if (!atomic_compare_exchange_strong_explicit(&t->line->index[place->slot], &old, a->index, memory_order_acq_rel,
+						     memory_order_relaxed))
+		return false;
+	TEST_POINT(TP_RETIRE);
+	slab_retire(&a->h->elements, &a->w->retired_elements, old);
+	a->index = 0;
+	return true;
+}
+
+HASH_INLINE void update_committed(struct attempt *a, const struct hash_target *t, struct hash_place *place, bool found,
+				  struct hash_kind kind)
+{
+	a->claim = -1;
+	a->index = 0;
+	if (found)
+		hash_discard(a->h, a->w, hash_unlink(a->h, a->w, t->line, place, kind), kind);
+	else
+		a->credit = false; /* the entry has it now */
+}
+
+/* commit_update where nodes change: the entry is in one, or there is no slot to be had. */
+HASH_COLD int commit_update_nodes(struct attempt *a, const struct hash_target *t, struct hash_place *place, bool found,
+				  struct hash_kind kind)
+{
+	bool in_node = found && place->depth >= 0;
+	struct overflow_writer ow = hash_overflow_writer(a->h, a->w, kind);
+	struct overflow_change change;
+	line_word next = line_bump(place->w);
+	int err = overflow_build(&ow, t->line, place->w, in_node ? place->depth : -1, place->slot,
+				 a->claim < 0 ? a->index : 0, t->tag, &change);
+
+	if (err)
+		return err;
+	next = line_with_overflow(next, change.root);
+	if (a->claim >= 0)
+		next = line_with_tag(next, (unsigned)a->claim, t->tag);
+	if (found && !in_node)
+		next = line_with_tag(next, place->slot, 0);
+	if (!hash_commit(a->w, t->line, place, next, found, kind)) {
+		overflow_undo(&ow, &change);
+		return -ESTALE;
+	}
+	overflow_committed(&ow, &change);
+	update_committed(a, t, place, found, kind);
+	return 0;
+}
+
+/* One commit that brings the new element in and the old one, if there is one, out. 0, -ESTALE, -ENOMEM. */
+HASH_INLINE int commit_update(struct attempt *a, const struct hash_target *t, struct hash_place *place, bool found,
+			      struct hash_kind kind)
+{
+	line_word next;
+
+	if (a->claim < 0)
+		claim_slot(a, t->line, place->w);
+	if (caa_unlikely(a->claim < 0 || (found && place->depth >= 0)))
+		return commit_update_nodes(a, t, place, found, kind);
+	next = line_with_tag(line_bump(place->w), (unsigned)a->claim, t->tag);
+	if (found)
+		next = line_with_tag(next, place->slot, 0);
+	if (!hash_commit(a->w, t->line, place, next, found, kind))
+		return -ESTALE;
+	update_committed(a, t, place, found, kind);
+	return 0;
+}
+
+/* 0 and errors: done. -EAGAIN: no element at hand. */
+HASH_INLINE int try_update(struct attempt *a, const struct hash_target *t, struct hash_kind kind)
+{
+	struct hash *h = a->h;
+	struct hash_place place;
+
+	for (;;) {
+		bool found = hash_find(h, t, a->key, &place, NULL, kind);
+		int err;
+
+		if (found && a->flags == BPF_NOEXIST)
+			return -EEXIST;
+		if (!found && a->flags == BPF_EXIST)
+			return -ENOENT;
+		if (kind.grace && found && hash_replaces(h) == REPLACE_IN_PLACE) {
+			TEST_POINT(TP_STORE);
+			words_store(element_value(h, place.element, kind), a->value, hash_value_size(h, kind));
+			return 0;
+		}
+		if (!found && !a->credit) {
+			err = take_credit(h, a->w, t->line, place.w);
+			if (err == -ESTALE)
+				continue;
+			if (err)
+				return err;
+			a->credit = true;
+		}
+		if (!a->index) {
+			if (!slab_ready(&a->w->record->elements))
+				return -EAGAIN;
+			take_element(a, kind);
+		}
+		set_stamp(a, t, &place, found, kind);
+		if (kind.grace && found && place.depth < 0 && hash_replaces(h) == REPLACE_BY_SWAP) {
+			if (swap(a, t, &place))
+				return 0;
+			continue;
+		}
+		err = commit_update(a, t, &place, found, kind);
+		if (err != -ESTALE)
+			return err;
+	}
+}
+
+/* What the update didn't need, or an error left over. */
+static void put_back(struct attempt *a, struct line *line)
+{
+	if (a->claim >= 0)
+		hash_release_slot(line, (unsigned)a->claim, a->claimed);
+	if (a->index)
+		slab_give(&a->h->elements, &a->w->record->elements, a->w->cpu, a->index);
+	a->claim = -1;
+	a->index = 0;
+	if (atomic_load_explicit(&a->w->record->credit, memory_order_relaxed) == CREDIT_NONE)
+		return;
+	if (a->credit)
+		credit_give(a->h->cpu_lines, a->w->cpu, 1);
+	a->credit = false;
+	credit_unmark(a->w->record);
+}
+
+/* An update in place at a glance. false: it takes more. */
+HASH_INLINE bool update_glance(struct hash *h, const void *key, const void *value, uint64_t flags,
+			       struct hash_kind kind)
+{
+	struct hash_target t = hash_target(h, key, kind);
+	struct writer *w = thread_writer(h->writers.map_id);
+	struct urcu_bp_reader *section;
+	struct object *e;
+	bool stored = false;
+
+	if (caa_unlikely(!w || writer_busy(w) || flags == BPF_NOEXIST))
+		return false;
+	section = thread_section_begin(); /* a thread with a writer has state */
+	writer_enter(w);
+	if (caa_likely(hash_replaces(h) == REPLACE_IN_PLACE) && hash_glance(h, &t, key, &e, NULL, kind) > 0) {
+		TEST_POINT(TP_STORE);
+		words_store(element_value(h, e, kind), value, hash_value_size(h, kind));
+		stored = true;
+	}
+	writer_end(w);
+	thread_section_end(section);
+	return stored;
+}
+
+HASH_INLINE int update(struct hash *h, const void *key, const void *value, uint64_t flags, struct hash_kind kind)
+{
+	struct hash_target t = hash_target(h, key, kind);
+	struct attempt a = { .h = h, .key = key, .value = value, .flags = flags, .claim = -1 };
+	int err = 0, supply;
+
+	a.w = writer_begin(&h->writers, h->n_cpus, &err);
+	if (!a.w)
+		return err;
+	do {
+		/* an element before the section begins, as only here can a grace period be waited for; an update that
+		 * turns out to need none succeeds without */
+		supply = slab_ready(&a.w->record->elements) ? 0 : hash_supply(h, a.w);
+		if (kind.grace)
+			thread_read_lock();
+		err = try_update(&a, &t, kind);
+		put_back(&a, t.line);
+		if (kind.grace)
+			thread_read_unlock();
+		if (err == -EAGAIN)
+			err = supply;
+	} while (caa_unlikely(err == -ENOMEM) && hash_wait_for_nodes(h, a.w));
+	writer_end(a.w);
+	return err;
+}
+
+/* A pair's update is a glance at the key's place, and a store; the rest is out of its way. */
+#define VARIANT(name, size, p, g)                                                                              \
+	static __attribute__((noinline)) int update_##name(struct hash *h, const void *key, const void *value, \
+							   uint64_t flags)                                     \
+	{                                                                                                      \
+		return update(h, key, value, flags, (struct hash_kind){ size, p, g });                         \
+	}                                                                                                      \
+	int hash_update_##name(struct usermap *map, const void *key, const void *value, __u64 flags)           \
+	{                                                                                                      \
+		const struct hash_kind kind = { size, p, g };                                                  \
+		struct hash *h = hash_of(map);                                                                 \
+                                                                                                               \
+		if (caa_unlikely(flags > BPF_EXIST))                                                           \
+			return -EINVAL;                                                                        \
+		if (p && g && caa_likely(update_glance(h, key, value, flags, kind)))                           \
+			return 0;                                                                              \
+		return update_##name(h, key, value, flags);                                                    \
+	}
+HASH_VARIANTS(VARIANT)

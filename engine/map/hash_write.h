@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* The steps that updates and deletes share. See hash.c. */
+#ifndef ENGINE_MAP_HASH_WRITE_H
+#define ENGINE_MAP_HASH_WRITE_H
+
+#include "map/hash.h"
+
+HASH_INLINE struct overflow_writer hash_overflow_writer(struct hash *h, struct writer *w, struct hash_kind kind)
+{
+	return (struct overflow_writer){ .nodes = &h->nodes,
+					 .cache = &w->record->nodes,
+					 .retired = kind.grace ? &w->retired_nodes : NULL,
+					 .cpu = w->cpu,
+					 .owner = w->owner };
+}
+
+/* How a map with grace periods replaces the value of an entry in a slot, at present. */
+enum hash_replacement { REPLACE_IN_PLACE, REPLACE_BY_COMMIT, REPLACE_BY_SWAP };
+
+/* header->draining */
+enum { DRAIN_NONE, DRAIN_UNDER_WAY, DRAIN_DONE };
+
+/*
+ * Maps that store in place stop doing so for ever at the first lookup_and_delete (hash_drain). While operations that
+ * store in place may still be running nobody swaps, and after that everybody does. So an operation that sees
+ * REPLACE_IN_PLACE knows that no swap happens before it ends.
+ */
+HASH_INLINE enum hash_replacement hash_replaces(const struct hash *h)
+{
+	uint32_t draining;
+
+	if (!h->in_place)
+		return h->ordered ? REPLACE_BY_COMMIT : REPLACE_BY_SWAP;
+	/* acquire: pairs with hash_drain; the operation's number was visible before this load */
+	draining = atomic_load_explicit(&h->header->draining, memory_order_acquire);
+	if (caa_likely(draining == DRAIN_NONE))
+		return REPLACE_IN_PLACE;
+	return draining == DRAIN_DONE ? REPLACE_BY_SWAP : REPLACE_BY_COMMIT;
+}
+
+/* Releases a slot that holds `index` under no tag; it may have been released for us, never reused. */
+static inline void hash_release_slot(struct line *line, unsigned slot, uint32_t index)
+{
+	TEST_POINT(TP_RELEASE);
+	/* release: our reads of the slot come before its next use */
+	atomic_compare_exchange_strong_explicit(&line->index[slot], &index, 0, memory_order_release,
+						memory_order_relaxed);
+}
+
+/* The commit of `next`. removes: it takes the entry at place out. */
+HASH_INLINE bool hash_commit(struct writer *w, struct line *line, struct hash_place *place, line_word next,
+			     bool removes, struct hash_kind kind)
+{
+	bool done;
+
+	if (!kind.grace) {
+		/* relaxed: for recovery, ordered by the commit */
+		atomic_store_explicit(&w->record->outgoing, removes ? place->index : 0, memory_order_relaxed);
+		if (removes)
+			place->owner = atomic_load_explicit(&place->element->owner, memory_order_relaxed);
+	}
+	TEST_POINT(TP_COMMIT);
+	done = pair_cas(&line->commit, place->w, next);
+	if (done)
+		TEST_POINT(TP_COMMITTED);
+	return done;
+}
+
+/*
+ * After a commit that took the entry at `place` out: releases its slot and returns the element that is ours to discard,
+ * or 0. Grace: what the exchange gives, as a swap may have come in after the commit's snapshot; where nobody swaps, the
+ * slot is ours, and a store will do. At once: the element of the snapshot, taken over by CAS of its owner word, so that
+ * of a remover and a recoverer exactly one gets it.
+ */
+HASH_INLINE uint32_t hash_unlink(const struct hash *h, struct writer *w, struct line *line,
+				 const struct hash_place *place, struct hash_kind kind)
+{
+	uint64_t owner = place->owner;
+
+	if (place->depth < 0 && kind.grace) {
+		TEST_POINT(TP_RELEASE);
+		if (hash_replaces(h) == REPLACE_IN_PLACE) {
+			/* release: our reads of the slot come before its next use */
+			atomic_store_explicit(&line->index[place->slot], 0, memory_order_release);
+			return place->index;
+		}
+		/* acq_rel: the swapped-in element's bytes are visible; our reads come before the slot's next use */
+		return atomic_exchange_explicit(&line->index[place->slot], 0, memory_order_acq_rel);
+	}
+	if (place->depth < 0)
+		hash_release_slot(line, place->slot, place->index);
+	if (kind.grace)
+		return place->index;
+	/* relaxed: the commit ordered everything; the word only decides who */
+	return atomic_compare_exchange_strong_explicit(&place->element->owner, &owner, w->owner, memory_order_relaxed,
+						       memory_order_relaxed)
+		       ? place->index
+		       : 0;
+}
+
+/* A removed element goes: to wait for a grace period, or back at once. */
+HASH_INLINE void hash_discard(struct hash *h, struct writer *w, uint32_t index, struct hash_kind kind)
+{
+	TEST_POINT(TP_RETIRE);
+	if (!index)
+		return;
+	if (kind.grace)
+		slab_retire(&h->elements, &w->retired_elements, index);
+	else
+		slab_give(&h->elements, &w->record->elements, w->cpu, index);
+}
+
+/* The largest stamp in the target's bucket, 0 if it is empty. Under w: the commit tells whether it holds. */
+uint64_t hash_largest_stamp(const struct hash *h, const struct hash_target *t, line_word w);
+
+/*
+ * These three may wait, and leave the operation meanwhile (it goes on under a new number): otherwise a thread that
+ * waits for a grace period, and one that drains inside a section, would wait for each other. The caller holds no claim,
+ * no element and no credit, and is in no section of its own.
+ */
+
+/* Gets elements for the writer's cache. Waits for a grace period if more elements than the budget wait for one and the
+ * thread is in no section at all. 0, -ENOMEM. */
+int hash_supply(struct hash *h, struct writer *w);
+
+/* After -ENOMEM: whether waiting for a grace period has made overflow nodes free, so that trying again makes sense. */
+bool hash_wait_for_nodes(struct hash *h, struct writer *w);
+
+/* Values whose updates were stores in place are replaced from now on, and no such store is under way any more. */
+void hash_drain(struct hash *h, struct writer *w);
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The map types there are. Each is one table of operations, in its own file; registry.c finds them by number. */
+#ifndef ENGINE_MAP_TYPES_H
+#define ENGINE_MAP_TYPES_H
+
+#include "map/map.h"
+
+extern const struct map_ops array_ops; /* map/array.c */
+extern const struct map_ops hash_ops;  /* map/hash.c */
+
+#endif

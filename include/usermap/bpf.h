@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * usermap, command face: bpf(2) for maps, in userspace.
+ *
+ * usermap_bpf() takes what the syscall takes: a command, a union bpf_attr of any size, its size. It answers as Linux
+ * 6.18 does to a privileged caller: same order of checks, same errno, same output bytes (G7).
+ */
+#ifndef USERMAP_BPF_H
+#define USERMAP_BPF_H
+
+#include <usermap/usermap.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Executes @cmd. Returns what the syscall returns (BPF_MAP_CREATE: a new descriptor), or -1 with errno set.
+ *
+ * Commands: BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
+ * BPF_MAP_LOOKUP_AND_DELETE_ELEM, BPF_MAP_FREEZE, BPF_MAP_LOOKUP_BATCH, BPF_MAP_LOOKUP_AND_DELETE_BATCH,
+ * BPF_MAP_UPDATE_BATCH, BPF_MAP_DELETE_BATCH, BPF_OBJ_GET_INFO_BY_FD. Any other is EINVAL, as from a kernel without it.
+ *
+ * Descriptors are real ones (unlinked files in a tmpfs): close, dup, fork, exec and SCM_RIGHTS behave. Maps are shared
+ * memory: a forked child works on the same map. A map dies with its last descriptor.
+ * Bad pointers are EFAULT: a copy that faults is caught by a SIGSEGV/SIGBUS handler, installed at the first call, that
+ * passes on every fault that isn't the library's. If the thread has SIGSEGV blocked, or the handler was replaced,
+ * process_vm_readv/writev are used instead. Thread-safe and, like the syscall, usable in a forked child.
+ */
+USERMAP_API long usermap_bpf(int cmd, void *attr, unsigned size);
+
+/* The handle behind a command-face descriptor: both faces on one map. The handle is a reference of its own: it outlives
+ * the descriptor, and the caller ends it with usermap_close(). -EBADF, -EINVAL (not a map), -ENOMEM. */
+USERMAP_API int usermap_from_fd(int fd, struct usermap **map);
+
+/*
+ * Whether every command asks the kernel which map a descriptor names (one lseek, about 100 ns). On by default.
+ * Off: descriptors are remembered from BPF_MAP_CREATE and their first use, so a program that closes one and reuses the
+ * number for something else must not be run this way. Returns the earlier setting. Process-wide.
+ */
+USERMAP_API bool usermap_bpf_check_fds(bool on);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * G9: what a corrupt or hostile file meets. Attaching refuses every header that this library wouldn't have written for
+ * the attributes in it; contents may be anything, and operations still stay inside the region and end.
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "map/types.h"
+
+#define MAX_ENTRIES 1000u
+#define KEY_SIZE    4u
+#define VALUE_SIZE  16u
+
+/* A good map in a file that isn't sealed, and what its header must be again after each test. */
+struct victim {
+	int fd;
+	off_t size, header_at;
+	struct region_header good;
+};
+
+static const enum bpf_map_type types[] = { BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH };
+
+static int update(struct usermap *map, uint32_t key)
+{
+	uint32_t value[VALUE_SIZE / 4] = { key, key, key, key };
+
+	return map->ops->update(map, &key, value, BPF_ANY);
+}
+
+static struct victim make_victim(enum bpf_map_type type)
+{
+	const struct map_attr attr = { .type = type,
+				       .key_size = KEY_SIZE,
+				       .value_size = VALUE_SIZE,
+				       .max_entries = MAX_ENTRIES,
+				       .name = "victim" };
+	struct victim victim = { .fd = memfd_create("victim", MFD_CLOEXEC) };
+	const struct map_backing backing = { .kind = BACKING_FD, .fd = victim.fd, .reuse = USERMAP_REUSE_AT_ONCE };
+	struct usermap *map;
+
+	assert_int_equal(map_create(&attr, &backing, &map), 0);
+	for (uint32_t key = 0; key < MAX_ENTRIES / 2; key++)
+		assert_int_equal(update(map, key), 0);
+	map_put(map);
+	victim.size = lseek(victim.fd, 0, SEEK_END);
+	victim.header_at = victim.size - REGION_PAGE;
+	assert_int_equal(pread(victim.fd, &victim.good, sizeof(victim.good), victim.header_at), sizeof(victim.good));
+	return victim;
+}
+
+static void write_header(const struct victim *victim, const struct region_header *header)
+{
+	assert_int_equal(pwrite(victim->fd, header, sizeof(*header), victim->header_at), sizeof(*header));
+}
+
+/* Whatever was attached lies inside its mapping, says what its layout says, and works. */
+static void use(struct usermap *map)
+{
+	const struct region_layout *layout = &map->layout;
+	/* Other sizes that have the same layout are legal: an element has 64 bytes. */
+	uint64_t key[8] = { 1 }, next[8];
+	unsigned char value[64];
+
+	assert_true(layout->total <= map->region.size);
+	for (int p = 0; p < PART_N; p++) {
+		assert_true(layout->offset[p] <= layout->total);
+		assert_true(layout->size[p] <= layout->total - layout->offset[p]);
+		assert_true(layout->prealloc[p] <= layout->size[p]);
+	}
+	assert_int_equal(map->max_entries, layout->attr.max_entries);
+	assert_true(map->key_size <= sizeof(key) && map->value_size <= sizeof(value));
+	map->ops->lookup(map, key, value, 0);
+	map->ops->update(map, key, value, BPF_ANY);
+	for (int i = 0; i < 10 && map->ops->next_key(map, key, next) == 0; i++)
+		memcpy(key, next, sizeof(key));
+}
+
+static int try_attach(const struct victim *victim)
+{
+	struct usermap *map = NULL;
+	int error = map_attach(victim->fd, false, &map);
+
+	if (error) {
+		assert_null(map);
+		return error;
+	}
+	use(map);
+	map_put(map);
+	return 0;
+}
+
+static void a_good_file_attaches(void **unused)
+{
+	(void)unused;
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
+		struct victim victim = make_victim(types[t]);
+		struct usermap *map;
+		uint32_t key = 7, value[VALUE_SIZE / 4] = { 0 };
+
+		assert_int_equal(map_attach(victim.fd, true, &map), 0);
+		assert_true(map->read_only);
+		assert_int_equal(map->ops->lookup(map, &key, value, 0), 0);
+		assert_int_equal(value[3], 7);
+		map_put(map);
+		assert_int_equal(try_attach(&victim), 0);
+		close(victim.fd);
+	}
+}
+
+static void what_is_no_regular_file_is_EINVAL(void **unused)
+{
+	struct usermap *map;
+	int ends[2], null = open("/dev/null", O_RDWR | O_CLOEXEC), dir = open("/tmp", O_RDONLY | O_CLOEXEC);
+	int text = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)unused;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(map_attach(-1, false, &map), -EBADF);
+	assert_int_equal(map_attach(9999, true, &map), -EBADF);
+	assert_int_equal(map_attach(null, true, &map), -EINVAL);
+	assert_int_equal(map_attach(dir, true, &map), -EINVAL);
+	assert_int_equal(map_attach(ends[0], true, &map), -EINVAL);
+	assert_int_equal(map_attach(sock, true, &map), -EINVAL);
+	assert_int_equal(map_attach(text, true, &map), -EINVAL);
+	close(ends[0]);
+	close(ends[1]);
+	close(null);
+	close(dir);
+	close(text);
+	close(sock);
+}
+
+static void a_file_of_another_size_is_EINVAL(void **unused)
+{
+	(void)unused;
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
+		struct victim victim = make_victim(types[t]);
+		const off_t sizes[] = { victim.size + REGION_PAGE,
+					victim.size + 1,
+					victim.size - 1,
+					victim.size - REGION_PAGE,
+					victim.size / 2,
+					REGION_PAGE + 1,
+					REGION_PAGE,
+					REGION_PAGE - 1,
+					1,
+					0 };
+
+		for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+			assert_int_equal(ftruncate(victim.fd, sizes[i]), 0);
+			assert_int_equal(try_attach(&victim), -EINVAL);
+			/* Also with a header where it would have to be. */
+			if (sizes[i] >= REGION_PAGE) {
+				struct victim moved = victim;
+
+				moved.header_at = sizes[i] - REGION_PAGE;
+				write_header(&moved, &victim.good);
+				assert_int_equal(try_attach(&victim), -EINVAL);
+			}
+		}
+		close(victim.fd);
+	}
+}
+
+static void every_corrupt_field_is_EINVAL(void **unused)
+{
+#define FIELD(name)                                                                                    \
+	{                                                                                              \
+#name, offsetof(struct region_header, name), sizeof(((struct region_header *)0)->name) \
+	}
+	static const struct {
+		const char *name;
+		size_t offset, size;
+	} fields[] = {
+		FIELD(magic),
+		FIELD(layout_version),
+		FIELD(parity),
+		FIELD(layout.attr.type),
+		FIELD(layout.attr.max_entries),
+		FIELD(layout.attr.map_extra),
+		FIELD(layout.reuse),
+		FIELD(layout.offset[0]),
+		FIELD(layout.offset[1]),
+		FIELD(layout.offset[2]),
+		FIELD(layout.offset[3]),
+		FIELD(layout.offset[4]),
+		FIELD(layout.size[0]),
+		FIELD(layout.size[1]),
+		FIELD(layout.size[2]),
+		FIELD(layout.size[3]),
+		FIELD(layout.size[4]),
+		FIELD(layout.prealloc[0]),
+		FIELD(layout.prealloc[1]),
+		FIELD(layout.prealloc[2]),
+		FIELD(layout.prealloc[3]),
+		FIELD(layout.prealloc[4]),
+		FIELD(layout.total),
+	};
+#undef FIELD
+	static const uint64_t values[] = { 0,	    1,	       2,	   3,	       5,	  4095,	     4096,
+					   1 << 20, INT32_MAX, UINT32_MAX, 1ull << 47, INT64_MAX, UINT64_MAX };
+
+	(void)unused;
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
+		struct victim victim = make_victim(types[t]);
+
+		for (size_t f = 0; f < ARRAY_SIZE(fields); f++) {
+			for (size_t v = 0; v < ARRAY_SIZE(values); v++) {
+				struct region_header bad = victim.good;
+
+				memcpy((char *)&bad + fields[f].offset, &values[v], fields[f].size);
+				if (memcmp(&bad, &victim.good, sizeof(bad)) == 0)
+					continue;
+				write_header(&victim, &bad);
+				if (try_attach(&victim) != -EINVAL)
+					print_error("%s = %#llx\n", fields[f].name, (unsigned long long)values[v]);
+				assert_int_equal(try_attach(&victim), -EINVAL);
+			}
+		}
+		close(victim.fd);
+	}
+}
+
+static void attributes_that_create_refuses_are_EINVAL(void **unused)
+{
+	static const struct {
+		const char *rule;
+		size_t offset;
+		uint32_t value;
+	} rows[] = {
+		{ "key_size 0", offsetof(struct map_attr, key_size), 0 },
+		{ "value_size 0", offsetof(struct map_attr, value_size), 0 },
+		{ "value_size above INT_MAX", offsetof(struct map_attr, value_size), 0x80000000 },
+		{ "unknown flag", offsetof(struct map_attr, map_flags), 1u << 31 },
+		{ "flags of a descriptor", offsetof(struct map_attr, map_flags), BPF_F_RDONLY },
+		{ "both program accesses", offsetof(struct map_attr, map_flags),
+		  BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG },
+		{ "name without an end", offsetof(struct map_attr, name) + 12, 0x61616161 },
+		{ "name with something behind its end", offsetof(struct map_attr, name) + 12, 0x00000061 },
+	};
+
+	(void)unused;
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
+		struct victim victim = make_victim(types[t]);
+
+		for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+			struct region_header bad = victim.good;
+
+			if (rows[i].value == 0x61616161)
+				memset(bad.layout.attr.name, 'a', sizeof(bad.layout.attr.name));
+			memcpy((char *)&bad.layout.attr + rows[i].offset, &rows[i].value, sizeof(rows[i].value));
+			write_header(&victim, &bad);
+			if (try_attach(&victim) != -EINVAL)
+				print_error("%s\n", rows[i].rule);
+			assert_int_equal(try_attach(&victim), -EINVAL);
+		}
+		for (uint32_t n_cpus = 0; n_cpus != 1; n_cpus = n_cpus ? 1 : 4097) {
+			struct region_header bad = victim.good;
+
+			bad.layout.n_cpus = n_cpus;
+			write_header(&victim, &bad);
+			assert_int_equal(try_attach(&victim), -EINVAL);
+		}
+		close(victim.fd);
+	}
+}
+
+/* A header with a few random changes, of the kinds that hurt. */
+static struct region_header mutate(const struct region_header *good)
+{
+	struct region_header bad = *good;
+	unsigned char *bytes = (unsigned char *)&bad;
+	uint64_t words[] = { 0, 1, 4096, 1ull << 32, 1ull << 47, UINT64_MAX, support_random() };
+
+	for (uint64_t n = 1 + support_random_below(4); n; n--) {
+		size_t at = support_random_below(sizeof(bad));
+
+		switch (support_random_below(3)) {
+		case 0:
+			bytes[at] = (unsigned char)support_random();
+			break;
+		case 1:
+			bytes[at] ^= (unsigned char)(1u << support_random_below(8));
+			break;
+		case 2:
+			at &= ~(size_t)7;
+			memcpy(bytes + at, &words[support_random_below(ARRAY_SIZE(words))], 8);
+			break;
+		}
+	}
+	return bad;
+}
+
+static void random_headers_never_crash(void **unused)
+{
+	(void)unused;
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
+		struct victim victim = make_victim(types[t]);
+		unsigned refused = 0;
+
+		for (int round = 0; round < 5000; round++) {
+			struct region_header bad = mutate(&victim.good);
+			int error;
+
+			write_header(&victim, &bad);
+			error = try_attach(&victim);
+			assert_true(error == 0 || error == -EINVAL);
+			refused += error != 0;
+		}
+		assert_true(refused > 2000);
+		write_header(&victim, &victim.good);
+		assert_int_equal(try_attach(&victim), 0);
+		close(victim.fd);
+	}
+}
+
+/* Somebody scribbles on the header as long as others attach. */
+struct scribbler {
+	const struct victim *victim;
+	atomic_bool stop; /* set by the test; relaxed, it only ends the loop */
+};
+
+static void *scribble_header(void *arg)
+{
+	struct scribbler *scribbler = arg;
+	const struct victim *victim = scribbler->victim;
+	struct region_header bad = victim->good;
+
+	for (uint64_t i = 0; !atomic_load_explicit(&scribbler->stop, memory_order_relaxed); i++) {
+		bad.layout.attr.max_entries = i & 1 ? MAX_ENTRIES : UINT32_MAX;
+		bad.layout.attr.value_size = i & 2 ? VALUE_SIZE : 1u << 30;
+		bad.layout.offset[PART_ELEMENTS] = i & 4 ? victim->good.layout.offset[PART_ELEMENTS] : UINT64_MAX - i;
+		if (pwrite(victim->fd, &bad, sizeof(bad), victim->header_at) != sizeof(bad))
+			break;
+	}
+	return NULL;
+}
+
+static void a_header_that_changes_while_it_is_read_never_crashes(void **unused)
+{
+	(void)unused;
+	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
+		struct victim victim = make_victim(types[t]);
+		struct scribbler scribbler = { .victim = &victim };
+		pthread_t thread;
+
+		assert_int_equal(pthread_create(&thread, NULL, scribble_header, &scribbler), 0);
+		for (int round = 0; round < 2000; round++) {
+			int error = try_attach(&victim);
+
+			assert_true(error == 0 || error == -EINVAL);
+		}
+		atomic_store_explicit(&scribbler.stop, true, memory_order_relaxed);
+		pthread_join(thread, NULL);
+		close(victim.fd);
+	}
+}
+
+/* Overwrites random words of the parts that hold the map's structure, with indices that are wild or nearly right. */
+static void scribble_contents(unsigned char *base, const struct region_layout *layout, unsigned words)
+{
+	for (unsigned i = 0; i < words; i++) {
+		int part = (int)support_random_below(PART_N);
+		uint64_t limit = layout->size[part] < 1 << 17 ? layout->size[part] : 1 << 17, word = support_random();
+
+		if (limit < 8)
+			continue;
+		switch (support_random_below(4)) {
+		case 0:
+			word &= 0xffff0000ffff;
+			break;
+		case 1:
+			word %= MAX_ENTRIES;
+			break;
+		case 2:
+			word = (word % MAX_ENTRIES) << 32 | (word >> 32) % MAX_ENTRIES;
+			break;
+		}
+		memcpy(base + layout->offset[part] + (support_random_below(limit) & ~7ull), &word, 8);
+	}
+}
+
+/* Until an update finds no memory: whoever looks for it in corrupt lists looks patiently, which is slow. */
+static bool operate(struct usermap *map, int steps)
+{
+	uint32_t key, next, value[VALUE_SIZE / 4];
+
+	for (int i = 0; i < steps; i++) {
+		key = (uint32_t)support_random_below(2 * MAX_ENTRIES);
+		switch (support_random_below(5)) {
+		case 0:
+			map->ops->delete(map, &key);
+			break;
+		case 1:
+			map->ops->lookup(map, &key, value, 0);
+			break;
+		case 2:
+			map->ops->next_key(map, &key, &next);
+			break;
+		case 3:
+			if (map->ops->lookup_and_delete)
+				map->ops->lookup_and_delete(map, &key, value, 0);
+			break;
+		default:
+			if (update(map, key) == -ENOMEM)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void random_contents_never_crash_nor_hang(void **unused)
+{
+	(void)unused;
+	for (int round = 0; round < 60; round++) {
+		struct victim victim = make_victim(types[round & 1]);
+		unsigned char *base = mmap(NULL, (size_t)victim.size, PROT_READ | PROT_WRITE, MAP_SHARED, victim.fd, 0);
+		struct usermap *map;
+
+		assert_true(base != MAP_FAILED);
+		assert_int_equal(map_attach(victim.fd, false, &map), 0);
+		for (int burst = 0; burst < 20; burst++) {
+			scribble_contents(base, &victim.good.layout, 1 + (unsigned)support_random_below(200));
+			if (!operate(map, 100))
+				break;
+		}
+		map_put(map);
+		munmap(base, (size_t)victim.size);
+		close(victim.fd);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_good_file_attaches),
+		cmocka_unit_test(what_is_no_regular_file_is_EINVAL),
+		cmocka_unit_test(a_file_of_another_size_is_EINVAL),
+		cmocka_unit_test(every_corrupt_field_is_EINVAL),
+		cmocka_unit_test(attributes_that_create_refuses_are_EINVAL),
+		cmocka_unit_test(random_headers_never_crash),
+		cmocka_unit_test(a_header_that_changes_while_it_is_read_never_crashes),
+		cmocka_unit_test(random_contents_never_crash_nor_hang),
+	};
+
+	support_seed(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
