@@ -56,6 +56,28 @@ static inline void writer_enter(struct writer *w)
 	w->owner = op << RECORD_BITS | w->index;
 }
 
+/*
+ * The same for an operation of a few instructions that needs no owner word: returns the operation's number, 0 if the
+ * thread is inside one already. The thread has state (thread.h), so membarrier works and a compiler barrier will do.
+ */
+static inline uint64_t writer_enter_briefly(struct writer *w)
+{
+	/* relaxed: only this thread writes it */
+	uint64_t op = atomic_load_explicit(&w->record->op, memory_order_relaxed);
+
+	if (caa_unlikely(op & 1))
+		return 0;
+	atomic_store_explicit(&w->record->op, op + 1, memory_order_relaxed);
+	cmm_barrier(); /* against writer_drain's membarrier */
+	return op + 1;
+}
+
+static inline void writer_leave(struct writer *w, uint64_t op)
+{
+	/* release: the operation's effects come before its end */
+	atomic_store_explicit(&w->record->op, op + 1, memory_order_release);
+}
+
 /* Whether the thread is inside an operation: then the caller is a signal handler that interrupted it. */
 static inline bool writer_busy(const struct writer *w)
 {

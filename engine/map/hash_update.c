@@ -281,20 +281,21 @@ HASH_INLINE bool update_glance(struct hash *h, const void *key, const void *valu
 {
 	struct hash_target t = hash_target(h, key, kind);
 	struct writer *w = thread_writer(h->writers.map_id);
-	struct urcu_bp_reader *section;
-	struct object *e;
+	struct urcu_bp_reader *section = thread_section_begin();
 	bool stored = false;
+	struct object *e;
+	uint64_t op;
 
-	if (caa_unlikely(!w || writer_busy(w) || flags == BPF_NOEXIST))
+	if (caa_unlikely(!section))
 		return false;
-	section = thread_section_begin(); /* a thread with a writer has state */
-	writer_enter(w);
-	if (caa_likely(hash_replaces(h) == REPLACE_IN_PLACE) && hash_glance(h, &t, key, &e, NULL, kind) > 0) {
-		TEST_POINT(TP_STORE);
-		words_store(element_value(h, e, kind), value, hash_value_size(h, kind));
-		stored = true;
+	if (caa_likely(w && flags != BPF_NOEXIST) && caa_likely((op = writer_enter_briefly(w)) != 0)) {
+		if (caa_likely(hash_replaces(h) == REPLACE_IN_PLACE) && hash_glance(h, &t, key, &e, NULL, kind) > 0) {
+			TEST_POINT(TP_STORE);
+			words_store(element_value(h, e, kind), value, hash_value_size(h, kind));
+			stored = true;
+		}
+		writer_leave(w, op);
 	}
-	writer_end(w);
 	thread_section_end(section);
 	return stored;
 }
