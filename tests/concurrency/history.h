@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Linearizability of a small history of map operations (G1, G3).
+ *
+ * A history is a set of operations with the times of their calls and returns. It is linearizable if the operations can be put
+ * in one order that keeps every "returned before the other was called", in which each result is what a sequential map
+ * gives. The search is Wing and Gong's, with Lowe's memory of visited states: complete and sound, exponential only in the
+ * number of operations that overlap.
+ */
+#ifndef TESTS_CONCURRENCY_HISTORY_H
+#define TESTS_CONCURRENCY_HISTORY_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define HISTORY_OPS 64
+#define HISTORY_KEYS 16
+
+enum history_kind { HISTORY_LOOKUP, HISTORY_UPDATE, HISTORY_DELETE, HISTORY_TAKE };
+
+struct history_op {
+	enum history_kind kind;
+	unsigned thread;
+	unsigned key;      /* < HISTORY_KEYS */
+	uint64_t flags;    /* UPDATE: BPF_ANY, BPF_NOEXIST, BPF_EXIST */
+	uint64_t value;    /* id, never 0: stored by UPDATE, returned by LOOKUP and TAKE (a torn value is an id nobody stored) */
+	int result;        /* 0 or -errno */
+	uint64_t called;   /* times: called < returned, all different */
+	uint64_t returned;
+};
+
+struct history {
+	unsigned n;
+	unsigned max_entries;
+	bool exact; /* the rule for -E2BIG, see history_check() */
+	struct history_op op[HISTORY_OPS];
+};
+
+enum history_verdict { HISTORY_OK, HISTORY_WRONG, HISTORY_UNDECIDED /* more states than the memory holds */ };
+
+/*
+ * Judges a history of a map that was empty at its beginning.
+ *
+ * -E2BIG is right where the key is absent and the map has max_entries entries. If the history isn't `exact`, writes in
+ * progress elsewhere count as well, as far as they can have room in hand that no entry has: the engine says so when a
+ * writer has been stopped for longer than it waits.
+ */
+enum history_verdict history_check(const struct history *history);
+
+void history_print(const struct history *history, FILE *out);
+
+#endif

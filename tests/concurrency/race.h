@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The frame that free-running tests share: workers in threads and forked processes, rounds, and what a test is. */
+#ifndef TESTS_CONCURRENCY_RACE_H
+#define TESTS_CONCURRENCY_RACE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "history.h"
+#include "idmap.h"
+
+#define RACE_WORKERS 256
+
+/* What the workers of all processes share. A test's `check` runs while all workers wait. */
+struct race_arena {
+	struct history history; /* of the burst test: each worker writes its own part */
+	struct {
+		uint64_t last;       /* value of its key's last successful update; by the key's updater */
+		bool present;        /* the updater has not seen its key taken since; by the updater, and by check */
+		uint64_t sum, n;     /* values that must have been taken (updater), or were taken (taker): hashes added up */
+	} worker[RACE_WORKERS];
+};
+
+struct race_worker {
+	unsigned id, n_workers;
+	uint64_t random;
+	uint64_t sequence; /* of the values this worker stores */
+	unsigned round;
+	struct idmap m;
+	struct race_arena *arena;
+};
+
+struct race_test {
+	const char *name;
+	uint32_t (*max_entries)(unsigned n_workers, uint64_t random);
+	/* One round of one worker; all workers run theirs at the same time. */
+	void (*work)(struct race_worker *worker);
+	/* After each round, by one worker, while the others wait. */
+	void (*check)(struct race_worker *worker);
+	/* Before the first round, by one worker, while the others wait; may be NULL. */
+	void (*prepare)(struct race_worker *worker);
+};
+
+extern const struct race_test race_tests[];
+extern const unsigned n_race_tests;
+
+/* A number that the worker's seed determines. */
+uint64_t race_random(struct race_worker *worker);
+
+/* Ends the run as failed. */
+__attribute__((noreturn, format(printf, 2, 3))) void race_fail(const struct race_worker *worker, const char *format, ...);
+
+/* Passes an operation's result on; a torn value, -EBUSY or -ENOMEM fails the run. */
+int race_checked(struct race_worker *worker, const char *what, int err);
+/* The operations, so checked. */
+int race_update(struct race_worker *worker, uint32_t key, uint64_t value, uint64_t flags);
+int race_delete(struct race_worker *worker, uint32_t key);
+int race_lookup(struct race_worker *worker, uint32_t key, uint64_t *value);
+int race_take(struct race_worker *worker, uint32_t key, uint64_t *value);
+/* By pointer: twice in one section; the same both times where the map promises it. */
+int race_lookup_pointer(struct race_worker *worker, uint32_t key, uint64_t *value);
+/* The whole map by batches: calls `each` with every key and value. */
+void race_batch(struct race_worker *worker, bool take, void (*each)(struct race_worker *worker, uint32_t key, uint64_t value));
+
+#endif

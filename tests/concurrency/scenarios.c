@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stopped threads block nobody (G4), whatever they were doing and however many they are, and when they go on the map
+ * is whole; a line holds as many entries as the map does.
+ */
+#include "scenario.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "history.h"
+#include "map/hash.h"
+#include "value.h"
+
+#define MANY 13 /* more writers than a line has slots */
+#define LINE_KEYS 40
+
+/* Inserts, replaces, looks up and deletes in the line in which others are stopped. */
+static void use_line(const struct idmap *m, const uint32_t *keys, unsigned n)
+{
+	uint64_t value;
+
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(idmap_update(m, keys[i], 100 + i, BPF_NOEXIST), 0);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(idmap_update(m, keys[i], 200 + i, BPF_NOEXIST), -EEXIST);
+		assert_int_equal(idmap_update(m, keys[i], 200 + i, i & 1 ? BPF_EXIST : BPF_ANY), 0);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(idmap_lookup(m, keys[i], &value), 0);
+		assert_int_equal(value, 200 + i);
+	}
+	for (unsigned i = 0; i < n; i += 2) {
+		assert_int_equal(idmap_delete(m, keys[i]), 0);
+		assert_int_equal(idmap_delete(m, keys[i]), -ENOENT);
+		assert_int_equal(idmap_update(m, keys[i], 300 + i, BPF_EXIST), -ENOENT);
+		assert_int_equal(idmap_update(m, keys[i], 300 + i, BPF_ANY), 0);
+	}
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(idmap_delete(m, keys[i]), 0);
+}
+
+/* 13 inserts stopped right after their claim, or before their commit if no slot was left to claim, in one line. */
+static void many_stopped_inserts_in_one_line_block_nobody(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < n_scenario_kinds; k++) {
+		struct stopped stopped[MANY];
+		struct scenario_op op[MANY];
+		uint32_t keys[LINE_KEYS];
+		struct idmap m;
+		uint64_t value;
+
+		idmap_create(&m, &scenario_kinds[k], 64);
+		scenario_keys_of_one_line(&m, 1, keys, LINE_KEYS);
+		for (unsigned i = 0; i < MANY; i++) {
+			op[i] = (struct scenario_op){ .m = &m, .kind = OP_UPDATE, .key = keys[i], .value = 1000 + i };
+			assert_true(stop_start(&stopped[i], STOP_AT(TP_CLAIMED) | STOP_AT(TP_COMMIT), 0, scenario_run_op, &op[i]));
+		}
+		use_line(&m, keys + MANY, LINE_KEYS - MANY);
+		for (unsigned i = 0; i < MANY; i++) /* nothing uncommitted shows */
+			assert_int_equal(idmap_lookup(&m, keys[i], &value), -ENOENT);
+		for (unsigned i = 0; i < 64 - MANY; i++)
+			assert_int_equal(idmap_update(&m, WHOLE_FRESH + i, 1, BPF_NOEXIST), 0);
+		assert_int_equal(idmap_update(&m, WHOLE_FRESH + 64, 1, BPF_NOEXIST), -E2BIG); /* entries plus inserts: G3 */
+		for (unsigned i = 0; i < 64 - MANY; i++)
+			assert_int_equal(idmap_delete(&m, WHOLE_FRESH + i), 0);
+		for (unsigned i = 0; i < MANY; i++)
+			stop_finish(&stopped[i]);
+		for (unsigned i = 0; i < MANY; i++) {
+			assert_int_equal(op[i].result, 0);
+			assert_int_equal(idmap_lookup(&m, keys[i], &value), 0);
+			assert_int_equal(value, 1000 + i);
+		}
+		scenario_is_whole(&m, keys, LINE_KEYS, "13 stopped inserts");
+		usermap_close(m.map);
+	}
+}
+
+static void note(struct history *history, enum history_kind kind, unsigned key, uint64_t flags, uint64_t value, int result,
+		 uint64_t called, uint64_t returned)
+{
+	history->op[history->n++] = (struct history_op){ .kind = kind, .key = key, .flags = flags, .value = value,
+							 .result = result, .called = called, .returned = returned };
+}
+
+/* What the other threads do to the key while the operation is stopped: each result goes into the history. */
+static void meddle(const struct idmap *m, struct history *history, uint32_t key)
+{
+	uint64_t value, time = 100;
+	int err;
+
+	for (unsigned i = 0; i < 3; i++, time += 20) {
+		err = idmap_lookup(m, key, &value);
+		note(history, HISTORY_LOOKUP, 0, 0, value, err, time, time + 1);
+		err = idmap_update(m, key, 500 + i, BPF_EXIST);
+		note(history, HISTORY_UPDATE, 0, BPF_EXIST, 500 + i, err, time + 2, time + 3);
+		err = idmap_update(m, key, 600 + i, BPF_NOEXIST);
+		note(history, HISTORY_UPDATE, 0, BPF_NOEXIST, 600 + i, err, time + 4, time + 5);
+		err = idmap_lookup(m, key, &value);
+		note(history, HISTORY_LOOKUP, 0, 0, value, err, time + 6, time + 7);
+		err = idmap_delete(m, key);
+		note(history, HISTORY_DELETE, 0, 0, 0, err, time + 8, time + 9);
+		err = idmap_update(m, key, 700 + i, BPF_ANY);
+		note(history, HISTORY_UPDATE, 0, BPF_ANY, 700 + i, err, time + 10, time + 11);
+	}
+}
+
+/* The operation that was stopped, and what is there in the end. */
+static void note_stopped(const struct idmap *m, struct history *history, const struct scenario_op *op)
+{
+	static const enum history_kind kinds[] = { HISTORY_UPDATE, HISTORY_DELETE, HISTORY_TAKE, HISTORY_TAKE, HISTORY_LOOKUP,
+						   HISTORY_LOOKUP };
+	bool absent = (op->kind == OP_TAKE_ALL || op->kind == OP_LOOKUP_ALL) && !op->value;
+	uint64_t value;
+	int err = idmap_lookup(m, op->key, &value);
+
+	note(history, absent ? HISTORY_LOOKUP : kinds[op->kind], 0, op->flags, op->value, absent ? -ENOENT : op->result, 50, 1000);
+	note(history, HISTORY_LOOKUP, 0, 0, value, err, 1001, 1002);
+}
+
+static const struct scenario_op stopped_ops[] = {
+	{ .kind = OP_UPDATE, .value = 1, .flags = BPF_ANY }, { .kind = OP_UPDATE, .value = 1, .flags = BPF_NOEXIST },
+	{ .kind = OP_UPDATE, .value = 1, .flags = BPF_EXIST }, { .kind = OP_DELETE }, { .kind = OP_TAKE },
+	{ .kind = OP_TAKE_ALL }, { .kind = OP_LOOKUP }, { .kind = OP_LOOKUP_ALL },
+};
+
+/* One run: `before` says whether the key is there at first, `full` whether the line has no free slot. */
+static bool stop_operation(const struct idmap_kind *kind, const struct scenario_op *what, bool before, bool full, unsigned skip)
+{
+	struct history history = { .max_entries = 64 };
+	struct scenario_op op = *what;
+	uint32_t keys[LINE_KEYS];
+	struct stopped stopped;
+	struct idmap m;
+	uint64_t value;
+	bool is_stopped;
+	char where[96];
+
+	idmap_create(&m, kind, 64);
+	scenario_keys_of_one_line(&m, 1, keys, LINE_KEYS);
+	idmap_update(&m, keys[20], 20, BPF_ANY); /* the first take drains, which waits for updates in progress: not here */
+	idmap_take(&m, keys[20], &value);
+	for (unsigned i = 30; full && i < 38; i++)
+		assert_int_equal(idmap_update(&m, keys[i], i, BPF_ANY), 0);
+	if (before) {
+		assert_int_equal(idmap_update(&m, keys[0], 2, BPF_ANY), 0);
+		note(&history, HISTORY_UPDATE, 0, BPF_ANY, 2, 0, 1, 2);
+	}
+	op.m = &m;
+	op.key = keys[0];
+	is_stopped = stop_start(&stopped, STOP_ANYWHERE, skip, scenario_run_op, &op);
+	if (is_stopped) {
+		meddle(&m, &history, keys[0]);
+		use_line(&m, keys + 1, 12);
+	}
+	stop_finish(&stopped);
+	note_stopped(&m, &history, &op);
+	snprintf(where, sizeof(where), "operation %d (flags %d) stopped at point %u (%d)%s%s", (int)op.kind, (int)op.flags, skip,
+		 (int)stopped.where, before ? ", present before" : "", full ? ", line full" : "");
+	if (history_check(&history) != HISTORY_OK) {
+		history_print(&history, stdout);
+		fail_msg("%s, %s: not linearizable", kind->name, where);
+	}
+	scenario_is_whole(&m, keys, LINE_KEYS, where);
+	usermap_close(m.map);
+	return is_stopped;
+}
+
+/* Every operation, stopped at each of its steps in turn, while another thread uses its key and its line. */
+static void an_operation_stopped_at_any_step_blocks_nobody(void **state)
+{
+	unsigned runs = 0;
+
+	(void)state;
+	for (unsigned k = 0; k < n_scenario_kinds; k++)
+		for (unsigned i = 0; i < sizeof(stopped_ops) / sizeof(stopped_ops[0]); i++)
+			for (unsigned variant = 0; variant < 4; variant++)
+				for (unsigned skip = 0; stop_operation(&scenario_kinds[k], &stopped_ops[i], variant & 1, variant & 2, skip);
+				     skip++)
+					runs++;
+	assert_true(runs > n_scenario_kinds * 100);
+}
+
+struct restless {
+	struct idmap m;
+	uint32_t keys[4];
+	uint64_t next;
+};
+
+static struct restless restless;
+
+/* What another thread does between two steps of the reader. */
+static void replace_all(void)
+{
+	for (unsigned i = 0; i < 4; i++)
+		idmap_update(&restless.m, restless.keys[i], ++restless.next, BPF_EXIST);
+}
+
+static void count_entry(void *context, uint32_t key, uint64_t value)
+{
+	unsigned *met = context;
+
+	(void)value;
+	for (unsigned i = 0; i < 4; i++)
+		met[i] += restless.keys[i] == key;
+}
+
+/* A batch under a line that never rests gives each entry that is present throughout once, with a value it had (G8, G1). The
+ * rhythm varies, so that in some runs it is always the copy that fails. */
+static void a_batch_meets_every_entry_of_a_line_that_never_rests(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < n_scenario_kinds; k++)
+		for (unsigned period = 1; period < 12; period++) {
+			unsigned met[4] = { 0 };
+
+			idmap_create(&restless.m, &scenario_kinds[k], 4);
+			scenario_keys_of_one_line(&restless.m, 1, restless.keys, 4);
+			for (unsigned i = 0; i < 4; i++)
+				assert_int_equal(idmap_update(&restless.m, restless.keys[i], 1, BPF_NOEXIST), 0);
+			stop_call_at_points(100, period, replace_all);
+			assert_int_equal(idmap_batch(&restless.m, false, count_entry, met), 0);
+			stop_call_at_points(0, 0, NULL);
+			for (unsigned i = 0; i < 4; i++)
+				if (met[i] != 1)
+					fail_msg("%s, replaced every %u steps: entry %u was met %u times",
+						 scenario_kinds[k].name, period, i, met[i]);
+			usermap_close(restless.m.map);
+		}
+}
+
+/* A pop of the elements' freelist that was overtaken by pops and a push of the same chain starts over (no chain is given out
+ * twice). */
+struct popper {
+	struct slab *slab;
+	struct cache cache;
+	int result;
+};
+
+static void pop(void *context)
+{
+	struct popper *p = context;
+
+	p->result = slab_refill(p->slab, &p->cache, 0, false);
+}
+
+static void an_overtaken_pop_gives_no_chain_out_twice(void **state)
+{
+	struct popper slow = { .result = -1 }, other[2];
+	struct cache source = { .next = 0 };
+	struct stopped stopped;
+	struct slab *slab;
+	struct idmap m;
+
+	(void)state;
+	idmap_create(&m, &scenario_kinds[3], 1000);
+	slab = &hash_of(m.map)->elements;
+	assert_int_equal(slab->budget, 0);
+	/* three chains, then all on CPU 0's list: what a cache holds when it is spilled twice */
+	for (unsigned chain = 0; chain < 4; chain++) {
+		struct cache fresh = { .next = 0 };
+
+		assert_int_equal(slab_refill(slab, &fresh, 0, false), 0);
+		while (fresh.next < fresh.end)
+			slab_give(slab, &source, 0, fresh.next++);
+	}
+	slab_spill(slab, &source, 0);
+	slab_spill(slab, &source, 0);
+	slow.slab = slab;
+	assert_true(stop_start(&stopped, STOP_AT(TP_SLAB), 0, pop, &slow)); /* it has read the first chain and its successor */
+	for (unsigned i = 0; i < 2; i++) { /* both are taken, and the first comes back */
+		other[i] = (struct popper){ .slab = slab };
+		pop(&other[i]);
+		assert_int_equal(other[i].result, 0);
+	}
+	slab_spill(slab, &other[0].cache, 0);
+	slab_spill(slab, &other[0].cache, 0);
+	stop_finish(&stopped);
+	assert_int_equal(slow.result, 0);
+	other[0] = (struct popper){ .slab = slab };
+	pop(&other[0]);
+	assert_int_equal(other[0].result, 0);
+	assert_int_not_equal(other[0].cache.head[0], other[1].cache.head[0]);
+	assert_int_not_equal(other[0].cache.head[0], slow.cache.head[0]);
+	assert_int_not_equal(other[1].cache.head[0], slow.cache.head[0]);
+	usermap_close(m.map);
+}
+
+#define CROWD 10000u
+
+/* Whether the walk gives all keys, in each bucket the most recently inserted first. */
+static void check_crowd_order(const struct idmap *m, const uint32_t *keys)
+{
+	uint32_t *position = calloc(CROWD, sizeof(*position)), *by_id, key = 0, n = 0, last[4];
+	uint32_t largest = keys[CROWD - 1];
+
+	by_id = calloc(largest + 1, sizeof(*by_id));
+	assert_true(position && by_id);
+	for (uint32_t i = 0; i < CROWD; i++)
+		by_id[keys[i]] = i + 1;
+	memset(last, 0xff, sizeof(last));
+	for (; !idmap_next(m, &key); n++) {
+		unsigned char k[8];
+		uint32_t bucket;
+
+		assert_true(key <= largest && by_id[key]);
+		assert_int_equal(position[by_id[key] - 1]++, 0);
+		value_fill(k, sizeof(k), key);
+		bucket = hash_target(hash_of(m->map), k, (struct hash_kind){ .key_size = 8 }).bucket & 3;
+		assert_true(by_id[key] < last[bucket]);
+		last[bucket] = by_id[key];
+	}
+	assert_int_equal(n, CROWD);
+	free(position);
+	free(by_id);
+}
+
+/* Every key of a map in one line: ZERO_SEED collisions. It is slow, and right. */
+static void ten_thousand_keys_in_one_line(void **state)
+{
+	static const struct idmap_kind kinds[] = {
+		{ "grace", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_ZERO_SEED, 8, 8 },
+		{ "at-once", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE, BPF_F_ZERO_SEED, 8, 8 },
+	};
+	static uint32_t keys[CROWD];
+	static unsigned char k[CROWD * 8], v[CROWD * 8];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t token = 0, n = 8, total = 0;
+		struct idmap m;
+		uint64_t value;
+		int err;
+
+		idmap_create(&m, &kinds[i], CROWD);
+		if (!i) /* the keys are the same in both */
+			scenario_keys_of_one_line(&m, 1, keys, CROWD);
+		for (uint32_t j = 0; j < CROWD; j++)
+			assert_int_equal(idmap_update(&m, keys[j], j + 1, BPF_NOEXIST), 0);
+		assert_int_equal(idmap_update(&m, WHOLE_FRESH, 1, BPF_ANY), -E2BIG);
+		assert_int_equal(idmap_count(&m), CROWD);
+		for (uint32_t j = 0; j < CROWD; j++) { /* oldest first, so the order stays as it was */
+			assert_int_equal(idmap_update(&m, keys[j], j + 2, BPF_EXIST), 0);
+			assert_int_equal(idmap_lookup(&m, keys[j], &value), 0);
+			assert_int_equal(value, j + 2);
+		}
+		check_crowd_order(&m, keys);
+		for (uint32_t j = 0; j < CROWD; j += 10)
+			assert_int_equal(idmap_delete(&m, keys[j]), 0);
+		assert_int_equal(usermap_lookup_and_delete_batch(m.map, NULL, &token, k, v, &n, NULL), -ENOSPC);
+		for (bool more = false; total < CROWD - CROWD / 10; more = true) {
+			n = CROWD;
+			err = usermap_lookup_and_delete_batch(m.map, more ? &token : NULL, &token, k, v, &n, NULL);
+			assert_true(err == 0 || err == -ENOENT);
+			total += n;
+			if (err)
+				break;
+		}
+		assert_int_equal(total, CROWD - CROWD / 10);
+		assert_int_equal(idmap_count(&m), 0);
+		scenario_is_whole(&m, keys, 10, "after the crowd");
+		usermap_close(m.map);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(many_stopped_inserts_in_one_line_block_nobody),
+		cmocka_unit_test(an_operation_stopped_at_any_step_blocks_nobody),
+		cmocka_unit_test(a_batch_meets_every_entry_of_a_line_that_never_rests),
+		cmocka_unit_test(an_overtaken_pop_gives_no_chain_out_twice),
+		cmocka_unit_test(ten_thousand_keys_in_one_line),
+	};
+
+	return cmocka_run_group_tests_name("G4: stopped threads block nobody", tests, NULL, NULL);
+}
