@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * BPF programs that use a HASH map as programs do, for BPF_PROG_TEST_RUN: one run does KERNEL_PROG_RUN operations on
+ * keys from a ring, one after another. Assembled by hand and loaded through bpf(2): needs no compiler and no libbpf
+ * at run time.
+ */
+#ifndef BENCH_KERNEL_PROG_H
+#define BENCH_KERNEL_PROG_H
+
+#include <stdint.h>
+
+enum { KERNEL_PROG_RUN = 1024 };
+
+/* The one value of a program's state map. The program writes it; the benchmark reads it between runs. */
+struct kernel_prog_state {
+	uint64_t position; /* in the ring, of the next run; grows for ever */
+	uint64_t right;	   /* operations with the right outcome */
+};
+
+enum kernel_prog_kind {
+	KERNEL_PROG_LOOKUP, /* right: found, and the value fits the key */
+	KERNEL_PROG_UPDATE, /* right: stored */
+	KERNEL_PROG_CHURN,  /* right: deleted, then inserted with BPF_NOEXIST */
+};
+
+struct kernel_prog_maps {
+	int map;	    /* the HASH map, 8-byte keys and values */
+	int state;	    /* an ARRAY of one struct kernel_prog_state */
+	int keys;	    /* an ARRAY of one value: the ring's keys */
+	uint32_t ring_mask; /* the ring's length - 1; the length is a power of two */
+};
+
+/* Returns a descriptor, or -1 and errno. */
+int kernel_prog_load(enum kernel_prog_kind kind, const struct kernel_prog_maps *maps);
+
+/* Runs @prog @repeat times. Returns 0, or -1 and errno. */
+int kernel_prog_run(int prog, uint32_t repeat);
+
+#endif

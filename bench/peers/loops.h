@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loops of a table (table.h), made from four inline operations that the including file defines first:
+ *
+ *	static inline bool table_lookup(void *table, uint64_t key, uint64_t *value);   present: copies the value
+ *	static inline bool table_insert(void *table, uint64_t key, uint64_t value);    false if present
+ *	static inline bool table_update(void *table, uint64_t key, uint64_t value);    inserts or overwrites
+ *	static inline bool table_delete(void *table, uint64_t key);                    false if absent
+ *
+ * LOOP_ENTER and LOOP_LEAVE stand around each loop, for tables whose users work in long read-side sections.
+ * Also C++.
+ */
+#include "keys.h"
+#include "table.h"
+
+#ifndef LOOP_ENTER
+#define LOOP_ENTER() ((void)0)
+#define LOOP_LEAVE() ((void)0)
+#endif
+
+static size_t loop_hit(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	(void)generation;
+	LOOP_ENTER();
+	for (size_t i = 0; i < n; i++) {
+		uint64_t value;
+
+		if (table_lookup(table, keys[i], &value))
+			right += value_fits(value, keys[i]);
+	}
+	LOOP_LEAVE();
+	return right;
+}
+
+static size_t loop_miss(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	(void)generation;
+	LOOP_ENTER();
+	for (size_t i = 0; i < n; i++) {
+		uint64_t value;
+
+		right += !table_lookup(table, keys[i], &value);
+	}
+	LOOP_LEAVE();
+	return right;
+}
+
+static size_t loop_insert(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	LOOP_ENTER();
+	for (size_t i = 0; i < n; i++)
+		right += table_insert(table, keys[i], value_for(keys[i], generation));
+	LOOP_LEAVE();
+	return right;
+}
+
+static size_t loop_update(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	LOOP_ENTER();
+	for (size_t i = 0; i < n; i++)
+		right += table_update(table, keys[i], value_for(keys[i], generation));
+	LOOP_LEAVE();
+	return right;
+}
+
+static size_t loop_churn(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	LOOP_ENTER();
+	for (size_t i = 0; i < n; i++)
+		right += table_delete(table, keys[i]) && table_insert(table, keys[i], value_for(keys[i], generation));
+	LOOP_LEAVE();
+	return right;
+}
+
+static size_t loop_mixed(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	LOOP_ENTER();
+	for (size_t i = 0; i < n; i++) {
+		uint64_t value;
+
+		if (keys[i] >> 63) /* a bit of a random key: no branch predictor knows it */
+			right += table_update(table, keys[i], value_for(keys[i], generation));
+		else if (table_lookup(table, keys[i], &value))
+			right += value_fits(value, keys[i]);
+	}
+	LOOP_LEAVE();
+	return right;
+}
+
+static size_t loop_delete(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	(void)generation;
+	LOOP_ENTER();
+	for (size_t i = 0; i < n; i++)
+		right += table_delete(table, keys[i]);
+	LOOP_LEAVE();
+	return right;
+}
+
+static size_t loop_verify(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	LOOP_ENTER();
+	for (size_t i = 0; i < n; i++) {
+		uint64_t value;
+
+		if (table_lookup(table, keys[i], &value))
+			right += value == value_for(keys[i], generation);
+	}
+	LOOP_LEAVE();
+	return right;
+}
+
+/* The first eight members of table_ops.loop, in the order of enum table_op. */
+#define TABLE_LOOPS loop_hit, loop_miss, loop_insert, loop_update, loop_churn, loop_mixed, loop_delete, loop_verify

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* usermap's native face: private with reuse after a grace period (the default), private with reuse at once, shared. */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <usermap/usermap.h>
+
+static inline bool table_lookup(void *table, uint64_t key, uint64_t *value)
+{
+	return usermap_lookup_elem(table, &key, value, 0) == 0;
+}
+
+static inline bool table_insert(void *table, uint64_t key, uint64_t value)
+{
+	return usermap_update_elem(table, &key, &value, BPF_NOEXIST) == 0;
+}
+
+static inline bool table_update(void *table, uint64_t key, uint64_t value)
+{
+	return usermap_update_elem(table, &key, &value, BPF_ANY) == 0;
+}
+
+static inline bool table_delete(void *table, uint64_t key)
+{
+	return usermap_delete_elem(table, &key) == 0;
+}
+
+#include "peers/loops.h"
+
+static size_t bulk(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	uint64_t values[TABLE_BATCH];
+	__u64 found[TABLE_BATCH / 64];
+	size_t right = 0;
+
+	(void)generation;
+	for (size_t i = 0, step; i < n; i += step) {
+		step = n - i < TABLE_BATCH ? n - i : TABLE_BATCH;
+		usermap_lookup_bulk(table, keys + i, values, (uint32_t)step, found);
+		for (size_t j = 0; j < step; j++)
+			right += found[j / 64] >> (j % 64) & value_fits(values[j], keys[i + j]);
+	}
+	return right;
+}
+
+static size_t batch_update(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	uint64_t values[TABLE_BATCH];
+	size_t right = 0;
+
+	for (size_t i = 0, step; i < n; i += step) {
+		uint32_t count;
+
+		step = n - i < TABLE_BATCH ? n - i : TABLE_BATCH;
+		for (size_t j = 0; j < step; j++)
+			values[j] = value_for(keys[i + j], generation);
+		count = (uint32_t)step;
+		if (usermap_update_batch(table, keys + i, values, &count, NULL) == 0)
+			right += count;
+	}
+	return right;
+}
+
+static size_t batch_delete(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	(void)generation;
+	for (size_t i = 0, step; i < n; i += step) {
+		uint32_t count;
+
+		step = n - i < TABLE_BATCH ? n - i : TABLE_BATCH;
+		count = (uint32_t)step;
+		if (usermap_delete_batch(table, keys + i, &count, NULL) == 0)
+			right += count;
+	}
+	return right;
+}
+
+/* From the start of the map, again and again, until n entries were seen. */
+static size_t batch_lookup(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	uint64_t found_keys[TABLE_BATCH], values[TABLE_BATCH];
+	uint32_t walk, count;
+	void *from = NULL;
+	size_t right = 0;
+	int result;
+
+	(void)keys;
+	(void)generation;
+	while (right < n) {
+		count = n - right < TABLE_BATCH ? (uint32_t)(n - right) : TABLE_BATCH;
+		result = usermap_lookup_batch(table, from, &walk, found_keys, values, &count, NULL);
+		if (result == -ENOSPC) /* the next bucket has more entries than were still asked for */
+			return n;
+		if (result && result != -ENOENT)
+			return 0;
+		from = result ? NULL : &walk;
+		for (uint32_t i = 0; i < count; i++)
+			if (!value_fits(values[i], found_keys[i]))
+				return 0;
+		right += count;
+	}
+	return right;
+}
+
+static void *create(size_t max_entries, enum usermap_memory memory, enum usermap_reuse reuse)
+{
+	const struct usermap_opts opts = { .sz = sizeof(opts), .memory = memory, .reuse = reuse };
+	struct usermap *map;
+
+	if (usermap_create(BPF_MAP_TYPE_HASH, "bench", sizeof(uint64_t), sizeof(uint64_t), (uint32_t)max_entries, &opts,
+			   &map))
+		return NULL;
+	return map;
+}
+
+static void *create_grace(size_t max_entries)
+{
+	return create(max_entries, USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE);
+}
+
+static void *create_at_once(size_t max_entries)
+{
+	return create(max_entries, USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE);
+}
+
+static void *create_shared(size_t max_entries)
+{
+	return create(max_entries, USERMAP_MEMORY_SHARED, USERMAP_REUSE_AT_ONCE);
+}
+
+static void destroy(void *table)
+{
+	usermap_close(table);
+}
+
+#define USERMAP_LOOPS TABLE_LOOPS, bulk, batch_lookup, batch_update, batch_delete
+
+const struct table_ops usermap_table = {
+	.name = "usermap",
+	.note = "private, reuse after a grace period, huge pages, touched at creation",
+	.create = create_grace,
+	.destroy = destroy,
+	.loop = { USERMAP_LOOPS },
+};
+
+const struct table_ops usermap_at_once_table = {
+	.name = "usermap_at_once",
+	.note = "private, reuse at once, huge pages, touched at creation",
+	.create = create_at_once,
+	.destroy = destroy,
+	.loop = { USERMAP_LOOPS },
+};
+
+const struct table_ops usermap_shared_table = {
+	.name = "usermap_shared",
+	.note = "memfd, reuse at once, 4 KiB pages unless shmem THP is on, touched at creation",
+	.create = create_shared,
+	.destroy = destroy,
+	.loop = { USERMAP_LOOPS },
+};

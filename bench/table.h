@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the benchmarks know of a table: how to make one, and its loops. A loop does one kind of operation on many keys
+ * and returns how often the outcome was right, so the indirect call is paid once for thousands of operations and what
+ * is timed is the table's own code (peers/loops.h makes the loops from a table's inline operations).
+ */
+#ifndef BENCH_TABLE_H
+#define BENCH_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One kind of operation on keys[0..n). Returns how many had the right outcome: all n, or the benchmark is void. */
+typedef size_t table_loop(void *table, const uint64_t *keys, size_t n, uint32_t generation);
+
+enum table_op {
+	TABLE_HIT,	    /* look a present key up, copy the value, check it */
+	TABLE_MISS,	    /* look an absent key up */
+	TABLE_INSERT,	    /* add an absent key */
+	TABLE_UPDATE,	    /* give a present key a new value */
+	TABLE_CHURN,	    /* delete a present key and insert it again: one operation */
+	TABLE_MIXED,	    /* one half of the keys is looked up, the other updated */
+	TABLE_DELETE,	    /* remove a present key */
+	TABLE_VERIFY,	    /* look a present key up; the value must be of this very generation */
+	TABLE_BULK,	    /* as TABLE_HIT, many keys a call */
+	TABLE_BATCH_LOOKUP, /* walk the table, n entries of it; the keys are not looked at */
+	TABLE_BATCH_UPDATE, /* store keys, absent or present, many a call */
+	TABLE_BATCH_DELETE, /* remove present keys, many a call */
+	TABLE_OPS,
+};
+
+/* Entries a batch command, and keys a bulk call. */
+enum { TABLE_BATCH = 1024 };
+
+struct table_ops {
+	const char *name;
+	const char *note;		     /* how it is used, in a few words */
+	bool single_writer;		     /* two threads may not write at once */
+	void *(*create)(size_t max_entries); /* NULL: not available here */
+	void (*destroy)(void *table);
+	void (*enter)(void *table); /* each thread, before it uses the table; may be NULL, as may the next two */
+	void (*leave)(void *table);
+	void (*settle)(void);	     /* waits until what was removed is freed; outside the timed part */
+	table_loop *loop[TABLE_OPS]; /* NULL: this table has no such operation */
+};
+
+extern const struct table_ops usermap_table;	     /* native face, private, reuse after a grace period */
+extern const struct table_ops usermap_at_once_table; /* native face, private, reuse at once */
+extern const struct table_ops usermap_shared_table;  /* native face, shared memory */
+extern const struct table_ops usermap_program_table; /* program face, pointers inside a section */
+extern const struct table_ops usermap_bpf_table;     /* command face, every fd checked */
+extern const struct table_ops usermap_bpf_unchecked_table;
+extern const struct table_ops kernel_table;	    /* BPF_MAP_TYPE_HASH through bpf(2) */
+int kernel_table_fd(const void *table);		    /* of a table that kernel_table made */
+extern const struct table_ops kernel_program_table; /* the same inside a BPF program; n a multiple of its run */
+extern const struct table_ops rculfhash_table;
+extern const struct table_ops ck_ht_table;
+extern const struct table_ops ck_ht_direct_table;
+extern const struct table_ops ck_rhs_table;
+extern const struct table_ops tbb_table;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
