@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""A staged installation: the build installed below a scratch directory, and the environment to compile against it."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+
+class Stage:
+    def __init__(self, meson, build_dir, scratch):
+        self.root = pathlib.Path(scratch) / "stage"
+        self.run([*meson.split(), "install", "-C", build_dir, "--no-rebuild", "--quiet", "--destdir", str(self.root)])
+        self.library_dir = next(self.root.rglob("libusermap.so")).parent
+        self.env = dict(os.environ, LD_LIBRARY_PATH=str(self.library_dir),
+                        PKG_CONFIG_PATH=str(self.library_dir / "pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(self.root))
+
+    def run(self, command, **options):
+        """Runs a command that must succeed; returns what it printed."""
+        options.setdefault("env", getattr(self, "env", None))
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, **options)
+        if done.returncode != 0:
+            sys.exit(f"{command} exited with {done.returncode}:\n{done.stdout}")
+        return done.stdout
+
+    def flags(self, *options):
+        return self.run(["pkg-config", *options, "usermap"]).split()
