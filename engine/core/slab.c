@@ -59,13 +59,14 @@ static uint32_t pop_chain(const struct slab *slab, uint32_t cpu)
 
 	for (;;) {
 		struct pair_value old = read_pair(list);
-		uint32_t head = (uint32_t)old.second;
+		uint32_t head = (uint32_t)old.second, next;
 
 		if (!head)
 			return 0;
+		next = next_chain(slab, head);
 		TEST_POINT(TP_SLAB);
 		/* another may have taken the chain and changed its link: then the version has moved */
-		if (pair_cas(list, old, (struct pair_value){ old.first + 1, next_chain(slab, head) }))
+		if (pair_cas(list, old, (struct pair_value){ old.first + 1, next }))
 			return head;
 	}
 }

@@ -139,7 +139,7 @@ static int delete_step(struct usermap *map, const union command_attr *attr, stru
 {
 	int error = copy_key(map, attr, bounce);
 
-	return error ? error : map->ops->delete (map, bounce->key);
+	return error ? error : map->ops->delete(map, bounce->key);
 }
 
 static long command_delete(const union command_attr *attr)

@@ -35,5 +35,5 @@ long usermap_helper_delete_elem(struct usermap *map, const void *key)
 {
 	if (map->region.read_only)
 		return -EPERM;
-	return map->ops->delete (map, key);
+	return map->ops->delete(map, key);
 }

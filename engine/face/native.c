@@ -174,7 +174,7 @@ int usermap_update_elem(struct usermap *map, const void *key, const void *value,
 
 int usermap_delete_elem(struct usermap *map, const void *key)
 {
-	return check_write(map) ?: map->ops->delete (map, key);
+	return check_write(map) ?: map->ops->delete(map, key);
 }
 
 int usermap_lookup_and_delete_elem(struct usermap *map, const void *key, void *value, __u64 flags)

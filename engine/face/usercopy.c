@@ -8,10 +8,11 @@
  *
  * The handler can't help where the signal is blocked in the thread (the kernel then kills the process) or where the
  * program has installed a handler of its own over ours. Asking the kernel about both takes longer than the copy, so it
- * is asked only about a page that the thread hasn't used lately: a pointer that has just worked is going to work, and a
- * wild one leads to a page that is new. If our handler isn't in effect, the kernel does the copying
- * (process_vm_readv/writev). What remains: a page that a thread has just used, unmapped since, while the thread has
- * also blocked the signal.
+ * is asked only about a page that the thread hasn't used lately, as a pointer that has just worked is going to work and
+ * a wild one leads to a page that is new; and its yes holds for some microseconds, so that a program whose keys are all
+ * over the memory doesn't pay for it with every copy. If our handler isn't in effect, the kernel does the copying
+ * (process_vm_readv/writev). What remains: a thread that blocks the signal, and within those microseconds, or for a
+ * page that it has just used and unmapped, passes a bad pointer.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -60,6 +61,7 @@ static inline bool impossible(uintptr_t addr, size_t size)
 #ifdef USERCOPY_ASM
 
 static __thread unsigned known_next __attribute__((tls_model("initial-exec")));
+static __thread uint64_t asked_at __attribute__((tls_model("initial-exec"))); /* when the kernel last said yes */
 
 /* What was installed for SIGSEGV and SIGBUS before us. Written once under `installed`, before our handler is in
  * effect. */
@@ -153,6 +155,18 @@ static bool handler_in_effect(void)
 	return segv.sa_sigaction == on_fault && bus.sa_sigaction == on_fault;
 }
 
+static bool handler_in_effect_lately(void)
+{
+	uint64_t now = usercopy_ticks();
+
+	if (now - asked_at < USERCOPY_YES_HOLDS)
+		return true;
+	if (!handler_in_effect())
+		return false;
+	asked_at = now;
+	return true;
+}
+
 static void remember(uintptr_t page)
 {
 	if (!usercopy_is_known(page))
@@ -192,7 +206,7 @@ int usercopy_careful(void *trusted, void *user, size_t size, enum usercopy_direc
 	if (impossible(addr, size))
 		return -EFAULT;
 	pthread_once(&installed, install_all);
-	if (known || handler_in_effect()) {
+	if (known || handler_in_effect_lately()) {
 		left = copy_fast(trusted, user, size, direction);
 		if (!left) {
 			remember(first_page);

@@ -9,7 +9,7 @@
  *                                    the byte, as the kernel does.
  *   [usercopy_slow, usercopy_tail)   big steps that keep their progress in registers
  *   [usercopy_tail, usercopy_done)   the rest byte by byte; usercopy_done returns what is left
- * Included by usercopy.c only.
+ * And a clock: reading it takes a few nanoseconds. Included by usercopy.c only.
  */
 #ifndef ENGINE_FACE_USERCOPY_ASM_H
 #define ENGINE_FACE_USERCOPY_ASM_H
@@ -116,6 +116,13 @@ __asm__(
 	".popsection\n");
 /* clang-format on */
 
+#define USERCOPY_YES_HOLDS 50000u /* ticks: about 20 microseconds */
+
+static inline uint64_t usercopy_ticks(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
 static inline uintptr_t context_pc(const ucontext_t *context)
 {
 	return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
@@ -184,6 +191,16 @@ __asm__(
 	".size usercopy_bytes, . - usercopy_bytes\n"
 	".popsection\n");
 /* clang-format on */
+
+#define USERCOPY_YES_HOLDS 500u /* ticks: 0.5 to 20 microseconds */
+
+static inline uint64_t usercopy_ticks(void)
+{
+	uint64_t ticks;
+
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+	return ticks;
+}
 
 static inline uintptr_t context_pc(const ucontext_t *context)
 {

@@ -102,7 +102,7 @@ static int group_apply(struct batch_group *group, struct usermap *map, struct ma
 
 		error = updates ? map->ops->update(map, key, group->values + (size_t)i * map->value_size,
 						   batch->elem_flags)
-				: map->ops->delete (map, key);
+				: map->ops->delete(map, key);
 		batch->count += !error;
 	}
 	return error;

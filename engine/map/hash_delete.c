@@ -57,7 +57,7 @@ HASH_INLINE int try_delete(struct hash *h, struct writer *w, const struct hash_t
 	return 0;
 }
 
-HASH_INLINE int delete (struct hash *h, const void *key, void *value, struct hash_kind kind)
+HASH_INLINE int remove_key(struct hash *h, const void *key, void *value, struct hash_kind kind)
 {
 	struct hash_target t = hash_target(h, key, kind);
 	struct writer *w;
@@ -79,13 +79,13 @@ HASH_INLINE int delete (struct hash *h, const void *key, void *value, struct has
 	return err;
 }
 
-#define VARIANT(name, size, p, g)                                                                             \
-	int hash_delete_##name(struct usermap *map, const void *key)                                          \
-	{                                                                                                     \
-		return delete (hash_of(map), key, NULL, (struct hash_kind){ size, p, g });                    \
-	}                                                                                                     \
-	int hash_lookup_and_delete_##name(struct usermap *map, const void *key, void *value, __u64 flags)     \
-	{                                                                                                     \
-		return flags ? -EINVAL : delete (hash_of(map), key, value, (struct hash_kind){ size, p, g }); \
+#define VARIANT(name, size, p, g)                                                                                \
+	int hash_delete_##name(struct usermap *map, const void *key)                                             \
+	{                                                                                                        \
+		return remove_key(hash_of(map), key, NULL, (struct hash_kind){ size, p, g });                    \
+	}                                                                                                        \
+	int hash_lookup_and_delete_##name(struct usermap *map, const void *key, void *value, __u64 flags)        \
+	{                                                                                                        \
+		return flags ? -EINVAL : remove_key(hash_of(map), key, value, (struct hash_kind){ size, p, g }); \
 	}
 HASH_VARIANTS(VARIANT)
