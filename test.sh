@@ -31,12 +31,12 @@ step() {
 	printf -- '--- %s: %d s\n' "$title" $((SECONDS - begin))
 }
 
-# build NAME MESON-ARGUMENT…: warnings are errors.
+# build NAME MESON-ARGUMENT…
 build() {
 	local dir=build/$1 again=()
 	shift
 	[[ -f $dir/build.ninja ]] && again=(--reconfigure)
-	meson setup "${again[@]}" "$dir" -Dwerror=true "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; return 1; }
+	meson setup "${again[@]}" "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; return 1; }
 	ninja -C "$dir" --quiet
 }
 
@@ -53,14 +53,15 @@ check() {
 }
 
 gcc_release() {
-	build gcc --buildtype=release && check gcc
+	build gcc --buildtype=release -Dwerror=true && check gcc
 }
 
 clang_release() {
-	CC=clang CXX=clang++ build clang --buildtype=release &&
+	CC=clang CXX=clang++ build clang --buildtype=release -Dwerror=true &&
 		check clang --no-suite slow --no-suite concurrency --no-suite bench
 }
 
+# Warnings are judged without sanitizers: under them gcc sees uninitialised variables that are none.
 asan() {
 	build asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Dbench=false &&
 		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$PWD/.ci/ubsan.supp \
@@ -75,13 +76,13 @@ tsan() {
 
 # What other CPUs get: no SSE2, no inline assembly.
 portable() {
-	build portable --buildtype=release -Dc_args=-DUSERMAP_PORTABLE -Dbench=false &&
+	build portable --buildtype=release -Dwerror=true -Dc_args=-DUSERMAP_PORTABLE -Dbench=false &&
 		check portable --no-suite slow --no-suite concurrency --no-suite project
 }
 
 aarch64() {
 	.ci/aarch64 build/aarch64-root &&
-		build aarch64 --cross-file build/aarch64-root/cross --buildtype=release -Dbench=false &&
+		build aarch64 --cross-file build/aarch64-root/cross --buildtype=release -Dwerror=true -Dbench=false &&
 		check aarch64 --timeout-multiplier 4 --suite unit
 }
 
@@ -102,7 +103,7 @@ step 'tsan' tsan
 step 'portable fallback' portable
 step 'aarch64 under qemu-user' aarch64
 step 'coverage' coverage
-step 'mutants still apply' tests/mutants/run.py --check-texts
+step 'mutants still apply' python3 tests/mutants/run.py --check-texts
 
 printf '\n%d s in all\n' "$SECONDS"
 if [[ $skipped -gt 0 ]]; then

@@ -34,7 +34,7 @@ struct fd_entry {
 	uint64_t key;
 	struct usermap *map;
 	_Atomic(struct fd_entry *)
-		next;		    /* in its bucket; kept when it is unlinked, as readers may still pass through */
+		next;		    /* in its bucket; kept when unlinked: readers may still pass through */
 	struct fd_entry *next_dead; /* the collecting thread's */
 };
 
@@ -44,8 +44,8 @@ static _Atomic(struct fd_entry *) buckets[BUCKETS];
 /* Leaf lock: whoever holds it takes no other, so fork can wait for it at any point. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The second table, in pages of numbers; an entry is an fd_entry with the access in the low bits, 0 if unknown. Pages are
- * published once and never freed. Entries are written under `lock`, read inside sections. */
+/* The second table, in pages of numbers; an entry is an fd_entry with the access in the low bits, 0 if unknown. Pages
+ * are published once and never freed. Entries are written under `lock`, read inside sections. */
 #define NUMBERS_PER_PAGE 1024u
 #define NUMBER_PAGES	 1024u
 struct number_page {

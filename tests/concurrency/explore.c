@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The explorer: runs every scenario of explore_scenarios.c on the real engine, in every kind of map, under all schedules with few
- * preemptions (and random ones where there are too many), and judges each run:
+ * The explorer: runs every scenario of explore_scenarios.c on the real engine, in every kind of map, under all schedules
+ * with few preemptions (and random ones where there are too many), and judges each run:
  *  - the history is linearizable (G1, G3), the contents found at the end included; no value is torn (G2);
  *  - the map is whole afterwards (whole.h): no lost or doubled element, no lost credit or slot.
  * A failing run prints the command that repeats it.
@@ -43,7 +43,7 @@ static struct {
 	const char *scenario, *kind, *schedule;
 	uint64_t seed;
 	unsigned bound, max;
-	bool list;
+	bool list, drained;
 } options = { .seed = 1, .bound = 2, .max = 2000 };
 
 /* One run. `ops` of a thread are written by it alone. */
@@ -59,6 +59,7 @@ struct experiment {
 		unsigned n;
 		struct history_op op[ROOM];
 	} ops[SCENARIO_THREADS];
+	bool drained;
 	char wrong[256]; /* what was found wrong, "" so far */
 };
 
@@ -325,15 +326,6 @@ static void choose_keys(struct experiment *x)
 				x->used |= UINT64_C(1) << x->scenario->thread[t][i].key;
 }
 
-static bool scenario_takes(const struct scenario *scenario)
-{
-	for (unsigned t = 0; t < SCENARIO_THREADS; t++)
-		for (unsigned i = 0; i < SCENARIO_STEPS; i++)
-			if (scenario->thread[t][i].kind == STEP_TAKE || scenario->thread[t][i].kind == STEP_TAKE_ALL)
-				return true;
-	return false;
-}
-
 /* An operation of the main thread, while nobody else runs. */
 static void note(struct experiment *x, enum history_kind kind, unsigned key, uint64_t value, int result)
 {
@@ -356,7 +348,8 @@ static void set_up(struct experiment *x, bool drain)
 	x->history.exact = true;
 	for (unsigned t = 0; t < SCENARIO_THREADS; t++)
 		x->ops[t].n = 0;
-	if (drain) { /* the first call waits for a grace period; let that be over */
+	x->drained = drain;
+	if (drain) { /* the first call ends stores in place; let that be over */
 		idmap_update(&x->m, WHOLE_FRESH, 1, BPF_ANY);
 		get(x, WHOLE_FRESH, &value, true);
 	}
@@ -397,7 +390,7 @@ static void report(const struct experiment *x, const struct schedule_log *log, c
 	history_print(&x->history, stdout);
 	printf("  again: explore --scenario %s --kind %s --schedule ", x->scenario->name, x->kind->name);
 	schedule_print(log, stdout);
-	printf("\n");
+	printf("%s\n", x->drained ? " --drained" : "");
 	fflush(stdout);
 }
 
@@ -419,34 +412,28 @@ static bool try(struct experiment *x, struct schedule_policy *policy, bool drain
 	return !x->wrong[0];
 }
 
-/* All schedules with few preemptions, up to options.max; if there are more, as many random ones. */
+/* All schedules with few preemptions, up to options.max; if there are more, as many random ones. In half of
+ * the latter the first lookup_and_delete, which drains, is over before. */
 static bool explore(struct experiment *x)
 {
 	static struct schedule_search search;
 	struct schedule_random random;
-	bool waits = x->kind->reuse == USERMAP_REUSE_GRACE && x->kind->value_size <= 8 && scenario_takes(x->scenario);
-	unsigned n = 0, n_random = 0, n_waiting = 0;
+	unsigned n = 0, n_random = 0;
 	bool more = true;
 
 	schedule_search_init(&search, options.bound);
 	for (; more && n < options.max; more = schedule_search_next(&search), n++)
-		if (!try(x, &search.policy, waits))
+		if (!try(x, &search.policy, false))
 			return false;
 	for (; more && n_random < options.max; n_random++) {
 		schedule_random_init(&random, options.seed + n_random, 2 + n_random % 15);
-		if (!try(x, &random.policy, waits))
-			return false;
-	}
-	/* with the grace period of the first lookup_and_delete in it: each takes milliseconds */
-	for (; waits && n_waiting < options.max / 40; n_waiting++) {
-		schedule_random_init(&random, options.seed + n_waiting, 2 + n_waiting % 15);
-		if (!try(x, &random.policy, false))
+		if (!try(x, &random.policy, n_random & 1))
 			return false;
 	}
 	printf("%-24s %-20s %6u schedules%s", x->scenario->name, x->kind->name, n,
 	       more ? "" : ", all with that many preemptions");
-	if (n_random + n_waiting)
-		printf(", %u random", n_random + n_waiting);
+	if (n_random)
+		printf(", %u random", n_random);
 	if (search.diverged)
 		printf(", %u not repeated exactly", search.diverged);
 	printf("%s\n", search.too_deep ? ", TOO DEEP" : "");
@@ -462,7 +449,7 @@ static bool replay(struct experiment *x)
 		fprintf(stderr, "not a schedule: %s\n", options.schedule);
 		return false;
 	}
-	return try(x, &replay.policy, scenario_takes(x->scenario) && x->kind->value_size <= 8);
+	return try(x, &replay.policy, options.drained);
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -476,6 +463,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'b': options.bound = (unsigned)strtoul(arg, NULL, 0); return 0;
 	case 'm': options.max = (unsigned)strtoul(arg, NULL, 0); return 0;
 	case 'l': options.list = true; return 0;
+	case 'd': options.drained = true; return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 }
@@ -484,6 +472,7 @@ static const struct argp_option argp_options[] = {
 	{ "scenario", 's', "NAME", 0, "only this scenario", 0 },
 	{ "kind", 'k', "NAME", 0, "only this kind of map", 0 },
 	{ "schedule", 'r', "STEP:THREAD,…", 0, "run this schedule only, as a failure printed it", 0 },
+	{ "drained", 'd', NULL, 0, "with --schedule: after a first lookup_and_delete", 0 },
 	{ "seed", 'S', "N", 0, "of the random schedules (1)", 0 },
 	{ "bound", 'b', "N", 0, "preemptions in a schedule (2)", 0 },
 	{ "max", 'm', "N", 0, "schedules of a scenario and kind; beyond that as many random ones (2000)", 0 },

@@ -73,6 +73,8 @@ const struct scenario scenarios[] = {
 	  .thread = { { ANY(A) }, { TAKE(A) }, { TAKE(A) } } },
 	{ .name = "take-twice", .max_entries = 4, .present = { HAS(A) },
 	  .thread = { { ANY(A), EXIST(A) }, { TAKE(A), TAKE(A) } } },
+	{ .name = "take-other", .max_entries = 4, .present = { HAS(A), HAS(B) },
+	  .thread = { { DELETE(A), ANY(C) }, { EXIST(A) }, { TAKE(B) } } },
 	{ .name = "take-all-recycle", .max_entries = 4, .present = { HAS(A), HAS(B) },
 	  .thread = { { TAKE_ALL, ANY(C) }, { LOOKUP(A), LOOKUP(B) } } },
 	{ .name = "take-all", .max_entries = 4, .present = { HAS(A), HAS(B) },

@@ -25,7 +25,7 @@ struct history_op {
 	unsigned thread;
 	unsigned key;      /* < HISTORY_KEYS */
 	uint64_t flags;    /* UPDATE: BPF_ANY, BPF_NOEXIST, BPF_EXIST */
-	uint64_t value;    /* id, never 0: stored by UPDATE, returned by LOOKUP and TAKE (a torn value is an id nobody stored) */
+	uint64_t value;    /* id, never 0: stored by UPDATE, returned by LOOKUP and TAKE (torn: an id nobody stored) */
 	int result;        /* 0 or -errno */
 	uint64_t called;   /* times: called < returned, all different */
 	uint64_t returned;

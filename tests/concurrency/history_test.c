@@ -22,7 +22,8 @@ static int empty_history(void **state)
 	return 0;
 }
 
-static struct history_op *add(enum history_kind kind, unsigned key, uint64_t value, int result, uint64_t called, uint64_t returned)
+static struct history_op *add(enum history_kind kind, unsigned key, uint64_t value, int result, uint64_t called,
+			      uint64_t returned)
 {
 	struct history_op *op = &history.op[history.n];
 

@@ -12,7 +12,9 @@
 
 void idmap_create(struct idmap *m, const struct idmap_kind *kind, uint32_t max_entries)
 {
-	struct usermap_opts opts = { .sz = sizeof(opts), .map_flags = kind->map_flags, .memory = kind->memory, .reuse = kind->reuse };
+	struct usermap_opts opts = {
+		.sz = sizeof(opts), .map_flags = kind->map_flags, .memory = kind->memory, .reuse = kind->reuse
+	};
 	int err;
 
 	*m = (struct idmap){ .kind = kind, .max_entries = max_entries };

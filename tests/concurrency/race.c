@@ -210,8 +210,8 @@ static bool run_slice(const struct race_test *test, const struct idmap_kind *kin
 		ok = run_processes(slice);
 	else
 		run_process(slice, 0);
-	printf("%-10s %-22s max_entries %3" PRIu32 " %9" PRIuFAST64 " updates%s\n", test->name, kind->name, slice->m.max_entries,
-	       slice->operations, ok ? "" : " FAILED");
+	printf("%-10s %-22s max_entries %3" PRIu32 " %9" PRIuFAST64 " updates%s\n", test->name, kind->name,
+	       slice->m.max_entries, slice->operations, ok ? "" : " FAILED");
 	fflush(stdout);
 	usermap_close(slice->m.map);
 	munmap(slice, sizeof(*slice));
@@ -269,7 +269,8 @@ static bool selected(const struct race_test *test, const struct idmap_kind *kind
 
 int main(int argc, char **argv)
 {
-	const struct argp argp = { argp_options, parse_option, NULL, "Races threads and processes on small maps.", NULL, NULL, NULL };
+	const struct argp argp = { argp_options, parse_option, NULL, "Races threads and processes on small maps.",
+				   NULL,	 NULL,	       NULL };
 	double end, slice;
 	unsigned pairs = 0;
 	uint64_t seed;

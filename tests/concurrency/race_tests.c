@@ -190,7 +190,8 @@ static void churn_check(struct race_worker *worker)
 		live += !err;
 	}
 	if (walked != live || idmap_count(&worker->m) != live)
-		race_fail(worker, "%" PRIu32 " keys found, %" PRIu32 " walked, %" PRIu64 " counted", live, walked, idmap_count(&worker->m));
+		race_fail(worker, "%" PRIu32 " keys found, %" PRIu32 " walked, %" PRIu64 " counted", live, walked,
+			  idmap_count(&worker->m));
 	while (!(err = race_update(worker, FRESH + added, (uint64_t)(FRESH + added) << 48, BPF_NOEXIST)) &&
 	       live + added <= worker->m.max_entries)
 		added++;
@@ -239,7 +240,8 @@ static void take_update(struct race_worker *worker)
 
 	for (unsigned i = 0; i < ROUND; i++) {
 		uint64_t value = new_value(worker, key);
-		int err = race_update(worker, key, value, *present ? BPF_EXIST : race_random(worker) & 1 ? BPF_ANY : BPF_NOEXIST);
+		uint64_t flags = *present ? BPF_EXIST : race_random(worker) & 1 ? BPF_ANY : BPF_NOEXIST;
+		int err = race_update(worker, key, value, flags);
 
 		if (!err) {
 			*last = value;
@@ -365,7 +367,8 @@ static void one_check(struct race_worker *worker)
 	uint64_t value;
 	int err = race_lookup(worker, 1, &value);
 
-	if (idmap_count(&worker->m) != !err || (err && race_update(worker, 1, 1, BPF_NOEXIST)) || race_update(worker, 2, 1, BPF_ANY) != -E2BIG)
+	if (idmap_count(&worker->m) != !err || (err && race_update(worker, 1, 1, BPF_NOEXIST)) ||
+	    race_update(worker, 2, 1, BPF_ANY) != -E2BIG)
 		race_fail(worker, "the map doesn't hold exactly one entry");
 }
 
@@ -395,7 +398,9 @@ static unsigned burst_workers(const struct race_worker *worker)
 
 static unsigned burst_length(const struct race_worker *worker)
 {
-	return (HISTORY_OPS - BURST_KEYS) / burst_workers(worker) < 10 ? (HISTORY_OPS - BURST_KEYS) / burst_workers(worker) : 10;
+	return (HISTORY_OPS - BURST_KEYS) / burst_workers(worker) < 10
+		       ? (HISTORY_OPS - BURST_KEYS) / burst_workers(worker)
+		       : 10;
 }
 
 static void burst_work(struct race_worker *worker)
@@ -452,7 +457,8 @@ static void burst_check(struct race_worker *worker)
 	verdict = history_check(history);
 	if (verdict != HISTORY_OK) {
 		history_print(history, stdout);
-		race_fail(worker, verdict == HISTORY_WRONG ? "the history is not linearizable" : "the history is too hard to judge");
+		race_fail(worker, verdict == HISTORY_WRONG ? "the history is not linearizable"
+							   : "the history is too hard to judge");
 	}
 }
 

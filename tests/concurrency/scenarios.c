@@ -55,7 +55,8 @@ static void many_stopped_inserts_in_one_line_block_nobody(void **state)
 		scenario_keys_of_one_line(&m, 1, keys, LINE_KEYS);
 		for (unsigned i = 0; i < MANY; i++) {
 			op[i] = (struct scenario_op){ .m = &m, .kind = OP_UPDATE, .key = keys[i], .value = 1000 + i };
-			assert_true(stop_start(&stopped[i], STOP_AT(TP_CLAIMED) | STOP_AT(TP_COMMIT), 0, scenario_run_op, &op[i]));
+			assert_true(stop_start(&stopped[i], STOP_AT(TP_CLAIMED) | STOP_AT(TP_COMMIT), 0,
+					       scenario_run_op, &op[i]));
 		}
 		use_line(&m, keys + MANY, LINE_KEYS - MANY);
 		for (unsigned i = 0; i < MANY; i++) /* nothing uncommitted shows */
@@ -115,7 +116,8 @@ static void note_stopped(const struct idmap *m, struct history *history, const s
 	uint64_t value;
 	int err = idmap_lookup(m, op->key, &value);
 
-	note(history, absent ? HISTORY_LOOKUP : kinds[op->kind], 0, op->flags, op->value, absent ? -ENOENT : op->result, 50, 1000);
+	note(history, absent ? HISTORY_LOOKUP : kinds[op->kind], 0, op->flags, op->value, absent ? -ENOENT : op->result,
+	     50, 1000);
 	note(history, HISTORY_LOOKUP, 0, 0, value, err, 1001, 1002);
 }
 
@@ -156,8 +158,8 @@ static bool stop_operation(const struct idmap_kind *kind, const struct scenario_
 	}
 	stop_finish(&stopped);
 	note_stopped(&m, &history, &op);
-	snprintf(where, sizeof(where), "operation %d (flags %d) stopped at point %u (%d)%s%s", (int)op.kind, (int)op.flags, skip,
-		 (int)stopped.where, before ? ", present before" : "", full ? ", line full" : "");
+	snprintf(where, sizeof(where), "operation %d (flags %d) stopped at point %u (%d)%s%s", (int)op.kind,
+		 (int)op.flags, skip, (int)stopped.where, before ? ", present before" : "", full ? ", line full" : "");
 	if (history_check(&history) != HISTORY_OK) {
 		history_print(&history, stdout);
 		fail_msg("%s, %s: not linearizable", kind->name, where);
@@ -176,7 +178,8 @@ static void an_operation_stopped_at_any_step_blocks_nobody(void **state)
 	for (unsigned k = 0; k < n_scenario_kinds; k++)
 		for (unsigned i = 0; i < sizeof(stopped_ops) / sizeof(stopped_ops[0]); i++)
 			for (unsigned variant = 0; variant < 4; variant++)
-				for (unsigned skip = 0; stop_operation(&scenario_kinds[k], &stopped_ops[i], variant & 1, variant & 2, skip);
+				for (unsigned skip = 0; stop_operation(&scenario_kinds[k], &stopped_ops[i], variant & 1,
+								       variant & 2, skip);
 				     skip++)
 					runs++;
 	assert_true(runs > n_scenario_kinds * 100);
@@ -230,6 +233,36 @@ static void a_batch_meets_every_entry_of_a_line_that_never_rests(void **state)
 		}
 }
 
+/* A walk by get_next_key, too, though all entries are replaced after each of its steps (not with ZERO_SEED, where a replaced
+ * entry moves to its bucket's front, as in the kernel). */
+static void a_walk_meets_every_entry_once_while_all_are_replaced(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < n_scenario_kinds; k++) {
+		uint32_t keys[LINE_KEYS], key = 0;
+		unsigned met[LINE_KEYS] = { 0 };
+		struct idmap m;
+
+		if (scenario_kinds[k].map_flags & BPF_F_ZERO_SEED)
+			continue;
+		idmap_create(&m, &scenario_kinds[k], 64);
+		scenario_keys_of_one_line(&m, 1, keys, LINE_KEYS);
+		for (unsigned i = 0; i < LINE_KEYS; i++)
+			assert_int_equal(idmap_update(&m, keys[i], i, BPF_NOEXIST), 0);
+		for (unsigned step = 0; step <= LINE_KEYS && !idmap_next(&m, &key); step++)
+			for (unsigned i = 0; i < LINE_KEYS; i++) { /* in changing order */
+				unsigned other = step & 1 ? LINE_KEYS - 1 - i : i;
+
+				met[i] += keys[i] == key;
+				assert_int_equal(idmap_update(&m, keys[other], step, BPF_EXIST), 0);
+			}
+		for (unsigned i = 0; i < LINE_KEYS; i++)
+			if (met[i] != 1)
+				fail_msg("%s: entry %u was met %u times", scenario_kinds[k].name, i, met[i]);
+		usermap_close(m.map);
+	}
+}
+
 /* A pop of the elements' freelist that was overtaken by pops and a push of the same chain starts over (no chain is given out
  * twice). */
 struct popper {
@@ -245,26 +278,66 @@ static void pop(void *context)
 	p->result = slab_refill(p->slab, &p->cache, 0, false);
 }
 
+static void push(void *context)
+{
+	struct popper *p = context;
+
+	slab_spill(p->slab, &p->cache, 0);
+	slab_spill(p->slab, &p->cache, 0);
+}
+
+/* A map that reuses at once, and a cache with so many chains of fresh elements in it and on CPU 0's list. */
+static struct slab *make_chains(struct idmap *m, struct cache *cache, unsigned n)
+{
+	struct slab *slab;
+
+	idmap_create(m, &scenario_kinds[3], 1000);
+	slab = &hash_of(m->map)->elements;
+	assert_int_equal(slab->budget, 0);
+	*cache = (struct cache){ .next = 0 };
+	while (n--) {
+		struct cache fresh = { .next = 0 };
+
+		assert_int_equal(slab_refill(slab, &fresh, 0, false), 0);
+		while (fresh.next < fresh.end)
+			slab_give(slab, cache, 0, fresh.next++);
+	}
+	return slab;
+}
+
+static void an_overtaken_push_loses_no_chain(void **state)
+{
+	struct popper slow = { .result = 0 }, other[2];
+	struct stopped stopped;
+	struct idmap m;
+
+	(void)state;
+	slow.slab = make_chains(&m, &slow.cache, 3); /* one on the list, two in the cache */
+	assert_true(stop_start(&stopped, STOP_AT(TP_SLAB), 0, push, &slow));
+	other[0] = (struct popper){ .slab = slow.slab };
+	pop(&other[0]);
+	stop_finish(&stopped);
+	other[1] = (struct popper){ .slab = slow.slab };
+	pop(&other[1]);
+	assert_int_equal(other[0].result | other[1].result, 0);
+	assert_int_not_equal(other[0].cache.head[0], 0); /* from the list, not fresh */
+	assert_int_not_equal(other[1].cache.head[0], 0);
+	other[0] = (struct popper){ .slab = slow.slab };
+	pop(&other[0]);
+	assert_int_not_equal(other[0].cache.head[0], 0); /* three in all */
+	usermap_close(m.map);
+}
+
 static void an_overtaken_pop_gives_no_chain_out_twice(void **state)
 {
 	struct popper slow = { .result = -1 }, other[2];
-	struct cache source = { .next = 0 };
+	struct cache source;
 	struct stopped stopped;
 	struct slab *slab;
 	struct idmap m;
 
 	(void)state;
-	idmap_create(&m, &scenario_kinds[3], 1000);
-	slab = &hash_of(m.map)->elements;
-	assert_int_equal(slab->budget, 0);
-	/* three chains, then all on CPU 0's list: what a cache holds when it is spilled twice */
-	for (unsigned chain = 0; chain < 4; chain++) {
-		struct cache fresh = { .next = 0 };
-
-		assert_int_equal(slab_refill(slab, &fresh, 0, false), 0);
-		while (fresh.next < fresh.end)
-			slab_give(slab, &source, 0, fresh.next++);
-	}
+	slab = make_chains(&m, &source, 4);
 	slab_spill(slab, &source, 0);
 	slab_spill(slab, &source, 0);
 	slow.slab = slab;
@@ -370,6 +443,8 @@ int main(void)
 		cmocka_unit_test(many_stopped_inserts_in_one_line_block_nobody),
 		cmocka_unit_test(an_operation_stopped_at_any_step_blocks_nobody),
 		cmocka_unit_test(a_batch_meets_every_entry_of_a_line_that_never_rests),
+		cmocka_unit_test(a_walk_meets_every_entry_once_while_all_are_replaced),
+		cmocka_unit_test(an_overtaken_push_loses_no_chain),
 		cmocka_unit_test(an_overtaken_pop_gives_no_chain_out_twice),
 		cmocka_unit_test(ten_thousand_keys_in_one_line),
 	};

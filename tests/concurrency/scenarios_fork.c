@@ -57,7 +57,8 @@ static const char *use_and_judge(void *context)
 	uint64_t value;
 
 	for (uint32_t i = 0; i < 4; i++)
-		if (idmap_update(&f->m, f->keys[i], 50 + i, BPF_ANY) || idmap_lookup(&f->m, f->keys[i], &value) || value != 50 + i)
+		if (idmap_update(&f->m, f->keys[i], 50 + i, BPF_ANY) || idmap_lookup(&f->m, f->keys[i], &value) ||
+		    value != 50 + i)
 			return "an update or lookup failed";
 	if (idmap_delete(&f->m, f->keys[0]) || idmap_take(&f->m, f->keys[1], &value) || value != 51)
 		return "a delete failed";
@@ -101,7 +102,8 @@ static void fork_while_a_thread_writes_a_private_map(void **state)
 {
 	(void)state;
 	for (unsigned k = 0; k < n_scenario_kinds; k++)
-		for (unsigned i = 0; i < sizeof(ops) / sizeof(ops[0]) && scenario_kinds[k].memory == USERMAP_MEMORY_PRIVATE; i++)
+		for (unsigned i = 0;
+		     i < sizeof(ops) / sizeof(ops[0]) && scenario_kinds[k].memory == USERMAP_MEMORY_PRIVATE; i++)
 			for (unsigned skip = 0, more = 1; more; skip++) {
 				struct scenario_op op = ops[i];
 				struct stopped stopped;
@@ -112,8 +114,8 @@ static void fork_while_a_thread_writes_a_private_map(void **state)
 				op.m = &f.m;
 				op.key = f.keys[op.key];
 				more = stop_start(&stopped, STOP_ANYWHERE, skip, scenario_run_op, &op);
-				snprintf(where, sizeof(where), "%s, operation %u at point %u (%d)", scenario_kinds[k].name, i, skip,
-					 (int)stopped.where);
+				snprintf(where, sizeof(where), "%s, operation %u at point %u (%d)",
+					 scenario_kinds[k].name, i, skip, (int)stopped.where);
 				in_child(use_and_judge, &f, where);
 				stop_finish(&stopped);
 				assert_int_equal(op.result, 0);

@@ -8,8 +8,8 @@
  *
  * A thread that sleeps in the kernel on something another thread must do (a grace period) can't reach its next point: it is
  * set aside, and joins again when it gets there. A thread at a waiting point, or that passes SCHEDULE_PATIENCE points without
- * a switch, waits for another one: it must yield. No progress at all, or a run of more than SCHEDULE_MAX_STEPS points, is a hang: the engine
- * has failed.
+ * a switch, waits for another one: it must yield. No progress at all, or a run of more than SCHEDULE_MAX_STEPS points, is a
+ * hang: the engine has failed.
  */
 #ifndef TESTS_CONCURRENCY_SCHEDULE_H
 #define TESTS_CONCURRENCY_SCHEDULE_H

@@ -48,7 +48,8 @@ static const char *fill(const struct idmap *m, uint32_t live, const char *when)
 	uint64_t value;
 	int err;
 
-	while (!(err = idmap_update(m, WHOLE_FRESH + added, WHOLE_FRESH + added, BPF_NOEXIST)) && live + added <= m->max_entries)
+	while (!(err = idmap_update(m, WHOLE_FRESH + added, WHOLE_FRESH + added, BPF_NOEXIST)) &&
+	       live + added <= m->max_entries)
 		added++;
 	if (err != -E2BIG || live + added != m->max_entries)
 		return WRONG("%s: %" PRIu32 " of %" PRIu32 " entries fit, then %d", when, live + added, m->max_entries, err);

@@ -18,12 +18,12 @@
 
 #define CHILD_SKIPPED 77
 
-#define CHECK(condition)                                                                             \
-	do {                                                                                         \
-		if (!(condition)) {                                                                  \
+#define CHECK(condition)                                                                        \
+	do {                                                                                    \
+		if (!(condition)) {                                                             \
 			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
-			_exit(1);                                                                    \
-		}                                                                                    \
+			_exit(1);                                                               \
+		}                                                                               \
 	} while (0)
 
 /* Runs @part in a child; its wait status. */

@@ -148,7 +148,9 @@ static const struct row rows[] = {
 
 static long element(abi_bpf bpf, int cmd, int fd, const void *key, const void *value, uint64_t flags)
 {
-	union abi_attr attr = { .elem = { .map_fd = (uint32_t)fd, .key = address(key), .value = address(value), .flags = flags } };
+	union abi_attr attr = {
+		.elem = { .map_fd = (uint32_t)fd, .key = address(key), .value = address(value), .flags = flags }
+	};
 
 	return call(bpf, cmd, &attr, sizeof(attr));
 }
@@ -281,7 +283,9 @@ static void short_attr(abi_bpf bpf)
 	int fd = open_map(bpf, EMPTY);
 	uint32_t key = 5;
 	uint64_t value = 55;
-	union abi_attr attr = { .elem = { .map_fd = (uint32_t)fd, .key = address(&key), .value = address(&value), .flags = 2 } };
+	union abi_attr attr = {
+		.elem = { .map_fd = (uint32_t)fd, .key = address(&key), .value = address(&value), .flags = 2 }
+	};
 
 	assert_int_equal(call(bpf, UPDATE, &attr, 24), 0); /* without the flags */
 	assert_true(key_is_there(bpf, fd, key, 55));

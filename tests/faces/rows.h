@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tables of rules about bpf(2). Each row is a test named after its rule, and is run twice: on the engine's command face, and on
- * the live kernel where it is Linux 6.18 and permits bpf(2), so that the table itself is checked.
+ * Tables of rules about bpf(2). Each row is a test named after its rule, and is run twice: on the engine's command
+ * face, and on the live kernel where it is Linux 6.18 and permits bpf(2), so that the table itself is checked.
  */
 #ifndef TESTS_FACES_ROWS_H
 #define TESTS_FACES_ROWS_H
@@ -31,14 +31,14 @@ struct row_test {
 
 struct row_table {
 	const void *rows; /* an array of structs that begin with `const char *name` */
-	size_t size;      /* of one */
+	size_t size;	  /* of one */
 	size_t count;
 	CMUnitTestFunction test;
 };
 
-#define ROW_TABLE(rows, test)                                                    \
-	{                                                                        \
-		rows, sizeof((rows)[0]), sizeof(rows) / sizeof((rows)[0]), test  \
+#define ROW_TABLE(rows, test)                                                   \
+	{                                                                       \
+		rows, sizeof((rows)[0]), sizeof(rows) / sizeof((rows)[0]), test \
 	}
 
 static inline void row_name(char *to, size_t size, const char *side, const void *row)

@@ -84,6 +84,14 @@ static void need_tmpfs(void)
 	}
 }
 
+static void need_kernel(void)
+{
+	if (support_emulated()) {
+		print_message("skipped: so much address space is too much for the emulator\n");
+		skip();
+	}
+}
+
 static uint64_t free_bytes(void)
 {
 	struct statvfs fs;
@@ -315,6 +323,7 @@ static void more_than_the_machine_has_is_ENOMEM_before_anything_is_touched(void 
 	struct region region;
 
 	(void)unused;
+	need_kernel();
 	for (enum region_kind kind = REGION_PRIVATE; kind <= REGION_MEMFD; kind++) {
 		support_fail_nth(3); /* for the machine's sake, should the library be wrong */
 		assert_int_equal(region_create(&region, &layout, kind, "/dev/shm/usermap-unit-never-made", -1),
@@ -332,6 +341,7 @@ static void parts_that_are_too_much_together_are_ENOMEM_before_anything_is_touch
 	struct region region;
 
 	(void)unused;
+	need_kernel();
 	for (enum region_part part = 0; part < PART_N; part++)
 		assert_true(region_layout_add(&layout, part, all / 4, all / 4));
 	assert_true(region_layout_end(&layout));

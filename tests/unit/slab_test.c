@@ -169,7 +169,8 @@ static int find(struct slab *nodes, line_word w, uint32_t index, unsigned *slot)
 
 	for (uint32_t at = line_overflow(w); at; at = node_next(node_at(nodes, at)), depth++)
 		for (*slot = 0; *slot < NODE_SLOTS; (*slot)++)
-			if ((uint8_t)(node_tags(node_at(nodes, at)) >> 8 * *slot) && node_index(node_at(nodes, at), *slot) == index)
+			if ((uint8_t)(node_tags(node_at(nodes, at)) >> 8 * *slot) &&
+			    node_index(node_at(nodes, at), *slot) == index)
 				return depth;
 	return -1;
 }

@@ -4,10 +4,10 @@
 
 #include <argp.h>
 #include <dirent.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -15,7 +15,7 @@
 
 #include "core/alloc.h"
 
-static uint64_t state;
+static __thread uint64_t state;
 
 static error_t parse(int key, char *arg, struct argp_state *argp)
 {
@@ -45,6 +45,11 @@ uint64_t support_random(void)
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
 	return z ^ (z >> 31);
+}
+
+void support_random_seed(uint64_t seed)
+{
+	state = seed;
 }
 
 uint64_t support_random_below(uint64_t n)
@@ -130,6 +135,18 @@ void support_fail_nth(unsigned n)
 unsigned support_acquisitions(void)
 {
 	return acquisitions;
+}
+
+bool support_emulated(void)
+{
+	unsigned char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), there = 0;
+	bool populated;
+
+	assert_true(page != MAP_FAILED);
+	populated = madvise(page, 4096, 23 /* MADV_POPULATE_WRITE */) == 0;
+	assert_int_equal(mincore(page, 4096, &there), 0);
+	munmap(page, 4096);
+	return populated && !(there & 1);
 }
 
 int support_in_child(int (*fn)(void *arg), void *arg)
