@@ -39,9 +39,10 @@ static inline bool credit_take_from(struct cpu_line *line)
 	uint64_t old = atomic_load_explicit(&line->credits, memory_order_relaxed);
 
 	while ((uint32_t)old) {
-		/* acquire: pairs with the release of credit_give. Next version: a double collect sees the change */
+		/* acq_rel: pairs with credit_give, and the mark is visible before the credit is gone. Next version: a
+		 * double collect sees the change */
 		if (atomic_compare_exchange_weak_explicit(&line->credits, &old, old + (1ull << 32) - 1,
-							  memory_order_acquire, memory_order_relaxed))
+							  memory_order_acq_rel, memory_order_relaxed))
 			return true;
 	}
 	return false;

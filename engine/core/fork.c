@@ -45,9 +45,6 @@ static void orphan(struct writer *w)
 		set->next_broken = broken_sets;
 		broken_sets = set;
 	}
-	if (in_operation(w))
-		/* relaxed: the process has one thread */
-		atomic_fetch_add_explicit(&w->record->op, 1, memory_order_relaxed);
 	writer_release(w);
 }
 
@@ -63,6 +60,13 @@ static void parent(void)
 	reclaim_fork_parent();
 }
 
+static struct writer *writer_of(const struct writer_set *set)
+{
+	struct writer *w = thread_writer(set->map_id);
+
+	return w ? w : thread_late_writer(set->map_id);
+}
+
 static void child(void)
 {
 	reclaim_fork_child();
@@ -72,8 +76,8 @@ static void child(void)
 
 		broken_sets = set->next_broken;
 		set->broken = false;
-		if (!in_operation(thread_writer(set->map_id)))
-			set->repair(set);
+		if (!in_operation(writer_of(set)))
+			set->repair(set, writer_of(set));
 	}
 }
 

@@ -32,7 +32,7 @@ static int add_entry(struct packing *p, uint32_t index, uint8_t tag)
 			int err = slab_refill(ow->nodes, ow->cache, ow->cpu, false);
 
 			if (err)
-				return err;
+				return err == -ENOMEM ? -ENOBUFS : err; /* told apart from memory for elements */
 		}
 		fresh = slab_take(ow->nodes, ow->cache);
 		node = node_at(ow->nodes, fresh);

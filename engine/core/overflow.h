@@ -75,7 +75,7 @@ struct overflow_writer {
  * Builds the chain that follows `root`: without the entry in slot `drop_slot` of the node `drop_depth` hops from the
  * root (drop_depth < 0: nothing dropped), and with `add` (0: nothing added) under `tag`. The line and w, under which
  * drop_* was found, tell when the chain moved under the builder.
- * 0, -ESTALE: the line moved, look again; -ENOMEM: no nodes. On error nothing is kept.
+ * 0, -ESTALE: the line moved, look again; -ENOBUFS: no nodes. On error nothing is kept.
  */
 int overflow_build(struct overflow_writer *ow, const struct line *line, line_word w, int drop_depth, unsigned drop_slot,
 		   uint32_t add, uint8_t tag, struct overflow_change *change);

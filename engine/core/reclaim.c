@@ -44,9 +44,12 @@ static _Atomic bool running;	/* the engine thread exists. Written under lock, re
 /* lock guards: parking, void_period, idle, and the creation of the thread. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* sequence advanced, thread parked, or parking ended */
-static bool parking;					  /* a fork is going on: begin nothing */
+static unsigned parking;				  /* a fork is going on: begin nothing */
 static bool void_period;				  /* the running grace period doesn't count */
 static bool idle = true;				  /* no grace period is running */
+
+/* This thread is in a function here that takes the lock: a signal handler that interrupts it must not wait for it. */
+static __thread bool inside __attribute__((tls_model("initial-exec")));
 
 static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *timeout)
 {
@@ -111,14 +114,40 @@ static void start(void)
 	pthread_attr_destroy(&attr);
 }
 
+bool reclaim_busy(void)
+{
+	return inside;
+}
+
+/* The calling thread must not be cancelled inside, nor may a signal handler of its own come in. */
+static int enter(void)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	inside = true;
+	return state;
+}
+
+static void leave(int state)
+{
+	inside = false;
+	pthread_setcancelstate(state, NULL);
+}
+
 void reclaim_request(void)
 {
 	/* relaxed: only the flag itself matters; the cookie's own fence orders the removal */
-	if (atomic_load_explicit(&wanted, memory_order_relaxed))
+	if (atomic_load_explicit(&wanted, memory_order_relaxed) && atomic_load_explicit(&running, memory_order_relaxed))
 		return;
-	if (!atomic_load_explicit(&running, memory_order_relaxed) && !pthread_mutex_trylock(&lock)) {
-		start();
-		pthread_mutex_unlock(&lock);
+	if (!inside && !atomic_load_explicit(&running, memory_order_relaxed)) {
+		int state = enter();
+
+		if (!pthread_mutex_trylock(&lock)) {
+			start();
+			pthread_mutex_unlock(&lock);
+		}
+		leave(state);
 	}
 	if (!atomic_exchange_explicit(&wanted, 1, memory_order_release))
 		futex(&wanted, FUTEX_WAKE_PRIVATE, 1, NULL);
@@ -126,8 +155,11 @@ void reclaim_request(void)
 
 void reclaim_wait_for(uint64_t cookie)
 {
+	int state;
+
 	if (reclaim_done(cookie))
 		return;
+	state = enter();
 	atomic_fetch_add_explicit(&urgent, 1, memory_order_relaxed);
 	futex(&urgent, FUTEX_WAKE_PRIVATE, 1, NULL);
 	pthread_mutex_lock(&lock);
@@ -143,6 +175,7 @@ void reclaim_wait_for(uint64_t cookie)
 	}
 	pthread_mutex_unlock(&lock);
 	atomic_fetch_sub_explicit(&urgent, 1, memory_order_relaxed);
+	leave(state);
 }
 
 int reclaim_wait(void)
@@ -157,7 +190,7 @@ void reclaim_fork_prepare(void)
 	unsigned long nesting = reader ? reader->ctr & URCU_BP_GP_CTR_NEST_MASK : 0;
 
 	pthread_mutex_lock(&lock);
-	parking = true;
+	parking++;
 	void_period = true;
 	if (!idle) {
 		if (nesting)
@@ -177,7 +210,7 @@ void reclaim_fork_prepare(void)
 void reclaim_fork_parent(void)
 {
 	urcu_bp_after_fork_parent();
-	parking = false;
+	parking--;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
 }
@@ -185,7 +218,7 @@ void reclaim_fork_parent(void)
 void reclaim_fork_child(void)
 {
 	urcu_bp_after_fork_child();
-	parking = false;
+	parking = 0;
 	idle = true;
 	atomic_store_explicit(&running, false, memory_order_relaxed);
 	atomic_store_explicit(&urgent, 0, memory_order_relaxed);

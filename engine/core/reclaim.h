@@ -38,6 +38,9 @@ void reclaim_request(void);
 /* Waits until reclaim_done(cookie). The caller must be outside any read-side section. */
 void reclaim_wait_for(uint64_t cookie);
 
+/* Whether the caller is a signal handler that interrupted this thread here: then it must not wait. */
+bool reclaim_busy(void);
+
 /* Waits for a full grace period. The caller must be outside any read-side section. Always 0. */
 int reclaim_wait(void);
 

@@ -86,8 +86,30 @@ static void touch_pages(unsigned char *from, uint64_t size)
 		__atomic_fetch_or(from + at, 0, __ATOMIC_RELAXED); /* relaxed: only the page counts */
 }
 
+/* Notes which file the descriptor names. */
+static int note_file(struct region *region)
+{
+	struct stat st;
+
+	if (fstat(region->fd, &st) != 0)
+		return -errno;
+	region->device = st.st_dev;
+	region->inode = st.st_ino;
+	return 0;
+}
+
+/* Whether the descriptor is still the region's. */
+static bool names_file(const struct region *region, struct stat *st)
+{
+	return fstat(region->fd, st) == 0 && st->st_dev == region->device && st->st_ino == region->inode;
+}
+
 static int obtain_file(const struct region *region, uint64_t offset, uint64_t size)
 {
+	struct stat st;
+
+	if (!names_file(region, &st))
+		return -ENOMEM;
 	while (size) {
 		uint64_t step = size < FALLOCATE_STEP ? size : FALLOCATE_STEP;
 
@@ -371,7 +393,7 @@ int region_create(struct region *region, const struct region_layout *layout, enu
 		  int fd)
 {
 	const struct map_attr *attr = &layout->attr;
-	int error;
+	int error = 0;
 
 	if (attr->map_flags & BPF_F_NUMA_NODE && !numa_node_ok(attr->numa_node))
 		return -EINVAL;
@@ -381,8 +403,10 @@ int region_create(struct region *region, const struct region_layout *layout, enu
 		if (region->fd < 0)
 			return region->fd;
 		region->size = file_size(region->fd, layout->total);
+		error = note_file(region);
 	}
-	error = create(region, layout, kind);
+	if (!error)
+		error = create(region, layout, kind);
 	if (error) {
 		/* The caller's file may live on: it gives its memory back, and is empty as before. */
 		if (kind == REGION_FD && ftruncate(region->fd, 0) != 0)
@@ -427,8 +451,8 @@ int region_attach(struct region *region, int fd, bool read_only, struct region_l
 	*region = (struct region){ .fd = reopen(fd, read_only), .read_only = read_only };
 	if (region->fd < 0)
 		return region->fd;
-	if (fstat(region->fd, &st) == 0 && st.st_size >= REGION_PAGE && st.st_size % REGION_PAGE == 0 &&
-	    (uint64_t)st.st_size <= REGION_MAX) {
+	if (!note_file(region) && names_file(region, &st) && st.st_size >= REGION_PAGE &&
+	    st.st_size % REGION_PAGE == 0 && (uint64_t)st.st_size <= REGION_MAX) {
 		region->size = (size_t)st.st_size;
 		error = read_header(region, found);
 		if (!error)
@@ -441,10 +465,12 @@ int region_attach(struct region *region, int fd, bool read_only, struct region_l
 
 void region_close(struct region *region)
 {
+	struct stat st;
+
 	mem_free(region->obtained, obtained_size(region));
 	if (region->base)
 		munmap(region->base, region->size);
-	if (region->fd >= 0)
+	if (region->fd >= 0 && names_file(region, &st))
 		close(region->fd);
 	*region = (struct region){ .fd = -1 };
 }
@@ -471,5 +497,5 @@ uint64_t region_resident(const struct region *region)
 
 	if (region->fd < 0)
 		return resident_private(region);
-	return fstat(region->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : region->size;
+	return names_file(region, &st) ? (uint64_t)st.st_blocks * 512 : region->size;
 }

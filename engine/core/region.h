@@ -73,7 +73,9 @@ struct region {
 	_Atomic uint64_t
 		*obtained; /* a bit per 256 KiB that region_touch() needn't ask for again. Any thread sets it */
 	int fd;		   /* own description of the file, -1: private */
-	bool huge_pages;   /* asked for, and possible here */
+	uint64_t device,
+		inode; /* of the file: a program that closes every descriptor closes ours, too, and reuses its number */
+	bool huge_pages; /* asked for, and possible here */
 	bool read_only;
 };
 

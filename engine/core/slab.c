@@ -50,7 +50,7 @@ static void set_next_chain(const struct slab *slab, uint32_t head, uint32_t next
 	_Atomic uint64_t *link = slab_link(slab, head);
 
 	atomic_store_explicit(link, (uint64_t)next << 32 | (uint32_t)atomic_load_explicit(link, memory_order_relaxed),
-			      memory_order_relaxed);
+			      memory_order_release); /* release: as in slab_retire */
 }
 
 static uint32_t pop_chain(const struct slab *slab, uint32_t cpu)
@@ -128,7 +128,8 @@ uint64_t slab_waiting(const struct slab *slab)
 	return sum;
 }
 
-void slab_wait(struct slab *slab)
+/* The oldest cookie of what waits, UINT64_MAX if nothing does. */
+static uint64_t oldest_cookie(const struct slab *slab)
 {
 	uint64_t oldest = UINT64_MAX;
 
@@ -138,9 +139,18 @@ void slab_wait(struct slab *slab)
 		if (v.second && v.first < oldest)
 			oldest = v.first;
 	}
+	return oldest;
+}
+
+bool slab_wait(struct slab *slab)
+{
+	uint64_t oldest = oldest_cookie(slab);
+
+	if (oldest == UINT64_MAX)
+		return false;
 	atomic_fetch_add_explicit(&slab->grace_waits, 1, memory_order_relaxed);
-	if (oldest != UINT64_MAX)
-		reclaim_wait_for(oldest);
+	reclaim_wait_for(oldest);
+	return true;
 }
 
 /* All chains of a stack that no reader can see any more; 0 if there is none. */
@@ -235,7 +245,7 @@ static int search(struct slab *slab, struct cache *cache, uint32_t cpu, bool may
 	if (use_chain(slab, cache, pop_chain(slab, cpu)) || reuse_retired(slab, cache, cpu))
 		return 1;
 	over = slab->budget && slab_waiting(slab) > slab->budget;
-	if (over && may_wait)
+	if (over && may_wait && oldest_cookie(slab) != UINT64_MAX)
 		return -EAGAIN;
 	if (atomic_load_explicit(slab->fresh, memory_order_relaxed) >= slab->touched && steal(slab, cache, cpu))
 		return 1;
@@ -262,7 +272,7 @@ int slab_refill(struct slab *slab, struct cache *cache, uint32_t cpu, bool may_w
 			return got < 0 ? got : 0;
 		/* Everything is in other hands: what waits comes back by a grace period, what is in flight in a
 		 * moment. */
-		if (slab_waiting(slab))
+		if (oldest_cookie(slab) != UINT64_MAX)
 			return may_wait ? -EAGAIN : -ENOMEM;
 		TEST_POINT(TP_WAIT);
 		sched_yield();

@@ -24,6 +24,9 @@
 #ifndef ENGINE_CORE_SLAB_H
 #define ENGINE_CORE_SLAB_H
 
+#include <urcu/compiler.h>
+#include <urcu/system.h>
+
 #include "core/commit.h"
 #include "core/record.h"
 #include "core/region.h"
@@ -72,8 +75,9 @@ uint64_t slab_objects(uint64_t n, uint64_t budget, uint32_t object_size);
 int slab_refill(struct slab *slab, struct cache *cache, uint32_t cpu, bool may_wait);
 void slab_spill(struct slab *slab, struct cache *cache, uint32_t cpu);
 void slab_close_chain(struct slab *slab, struct slab_chain *open);
-/* Waits for a grace period, when slab_refill said -EAGAIN. The caller is outside any section. */
-void slab_wait(struct slab *slab);
+/* Waits until the objects that have waited longest are free to use. The caller is outside any section. false: none
+ * wait. */
+bool slab_wait(struct slab *slab);
 uint64_t slab_waiting(const struct slab *slab);
 /* In a process with one thread, with empty caches: hands every object back whose owner word isn't `keep`. */
 void slab_rebuild(struct slab *slab, uint64_t keep);
@@ -97,7 +101,8 @@ static inline bool slab_ready(const struct cache *cache)
 /* An object from the cache, which is ready. */
 static inline uint32_t slab_take(struct slab *slab, struct cache *cache)
 {
-	uint32_t index = cache->head[0];
+	/* read once: a shared record may be scribbled on */
+	uint32_t index = CMM_LOAD_SHARED(cache->head[0]);
 
 	if (!index)
 		return cache->next++;
@@ -122,7 +127,8 @@ static inline void slab_give(struct slab *slab, struct cache *cache, uint32_t cp
 
 static inline void slab_retire(struct slab *slab, struct slab_chain *open, uint32_t index)
 {
-	atomic_store_explicit(slab_link(slab, index), open->head, memory_order_relaxed);
+	/* release: whoever still reads the word as a stamp finds the element gone from its slot */
+	atomic_store_explicit(slab_link(slab, index), open->head, memory_order_release);
 	open->head = index;
 	if (++open->count == slab->chunk)
 		slab_close_chain(slab, open);

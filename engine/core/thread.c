@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "core/alloc.h"
@@ -36,14 +37,31 @@ static void unlink_thread(struct thread *t)
 		t->next->link = t->link;
 }
 
+/* Takes the registry's lock. A signal handler that comes meanwhile must not want it: `making` tells. */
+static bool lock_registry(void)
+{
+	bool was_making = making;
+
+	making = true;
+	pthread_mutex_lock(&lock);
+	return was_making;
+}
+
+static void unlock_registry(bool was_making)
+{
+	pthread_mutex_unlock(&lock);
+	making = was_making;
+}
+
 static void destroy(struct thread *t)
 {
-	pthread_mutex_lock(&lock); /* to the end of the releases: a map's close waits for them */
+	bool was_making = lock_registry(); /* to the end of the releases: a map's close waits for them */
+
 	unlink_thread(t);
 	for (uint32_t i = 0; i < t->n_writers; i++)
 		if (t->writers[i])
 			writer_release(t->writers[i]);
-	pthread_mutex_unlock(&lock);
+	unlock_registry(was_making);
 	if (t->writers)
 		mem_free(t->writers, t->n_writers * sizeof(*t->writers));
 	mem_free(t, sizeof(*t));
@@ -109,17 +127,28 @@ static struct thread *make(void)
 	return t;
 }
 
-struct thread *thread_make(void)
+bool thread_making_begin(void)
 {
-	struct thread *t = late_self;
-
 	if (making)
-		return NULL;
+		return false;
 	making = true;
+	return true;
+}
+
+void thread_making_end(void)
+{
+	making = false;
+}
+
+/* The thread's state, made if it isn't there. Called with `making` set. */
+static struct thread *state(void)
+{
+	struct thread *t = thread_self ? thread_self : late_self;
+
 	fork_handlers_install();
 	if (!t)
 		t = make();
-	if (t) {
+	if (t && !thread_self) {
 		if (!URCU_TLS(urcu_bp_reader))
 			urcu_bp_register();
 		t->reader = URCU_TLS(urcu_bp_reader);
@@ -128,7 +157,17 @@ struct thread *thread_make(void)
 		else
 			thread_self = t;
 	}
-	making = false;
+	return t;
+}
+
+struct thread *thread_make(void)
+{
+	struct thread *t;
+
+	if (!thread_making_begin())
+		return NULL;
+	t = state();
+	thread_making_end();
 	return t;
 }
 
@@ -141,15 +180,15 @@ void thread_read_lock_slow(void)
 
 void thread_read_unlock_slow(void)
 {
-	urcu_bp_read_unlock();
+	if (urcu_bp_read_ongoing()) /* else the section ended when the thread's exit began */
+		urcu_bp_read_unlock();
 }
 
 int thread_map_id_get(uint32_t *id)
 {
-	int err = 0;
-
-	pthread_mutex_lock(&lock);
+	bool was_making = lock_registry();
 	uint32_t word = 0;
+	int err = 0;
 
 	while (word < n_map_words && map_ids[word] == ~0ull)
 		word++;
@@ -174,13 +213,14 @@ int thread_map_id_get(uint32_t *id)
 		map_ids[word] |= 1ull << bit;
 		*id = word * 64 + bit;
 	}
-	pthread_mutex_unlock(&lock);
+	unlock_registry(was_making);
 	return err;
 }
 
 void thread_map_id_put(uint32_t id)
 {
-	pthread_mutex_lock(&lock);
+	bool was_making = lock_registry();
+
 	for (struct thread *t = threads; t; t = t->next) {
 		if (id < t->n_writers && t->writers[id]) {
 			writer_release(t->writers[id]);
@@ -188,7 +228,7 @@ void thread_map_id_put(uint32_t id)
 		}
 	}
 	map_ids[id / 64] &= ~(1ull << id % 64);
-	pthread_mutex_unlock(&lock);
+	unlock_registry(was_making);
 }
 
 static int grow(struct thread *self, uint32_t id)
@@ -203,6 +243,7 @@ static int grow(struct thread *self, uint32_t id)
 	if (old)
 		memcpy(table, old, n_old * sizeof(struct writer *));
 	self->writers = table;
+	atomic_signal_fence(memory_order_release); /* a signal handler that sees the size sees the table */
 	self->n_writers = n;
 	pthread_mutex_unlock(&lock);
 	if (old)
@@ -217,19 +258,15 @@ struct writer *thread_late_writer(uint32_t id)
 
 int thread_writer_set(uint32_t id, struct writer *writer)
 {
-	struct thread *self = thread_get();
+	struct thread *self = state();
 	int err = 0;
 
-	if (making)
-		return -EBUSY;
 	if (!self)
 		return -ENOMEM;
-	making = true;
 	if (id >= self->n_writers)
 		err = grow(self, id);
 	if (!err)
 		self->writers[id] = writer;
-	making = false;
 	return err;
 }
 

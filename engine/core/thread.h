@@ -32,15 +32,14 @@ struct thread {
 
 extern __thread struct thread *thread_self __attribute__((tls_model("initial-exec")));
 
-/* The slow path: makes the state. NULL when memory is exhausted, or in a signal handler that interrupted it. */
+/* The slow path: makes the state. NULL when memory is exhausted, or
+ * where thread_making_begin() says false. */
 struct thread *thread_make(void);
 
-static inline struct thread *thread_get(void)
-{
-	struct thread *self = thread_self;
-
-	return caa_likely(self != NULL) ? self : thread_make();
-}
+/* Brackets the making of what belongs to this thread. false: the caller is a signal handler that interrupted that, or
+ * that interrupted a holder of the registry's lock. */
+bool thread_making_begin(void);
+void thread_making_end(void);
 
 /* The slow path of sections: through liburcu's functions, for threads without state here. */
 void thread_read_lock_slow(void);
@@ -109,7 +108,7 @@ static inline struct writer *thread_writer(uint32_t id)
 }
 /* The same, of a thread that is exiting. */
 struct writer *thread_late_writer(uint32_t id);
-/* Makes it so. 0, -ENOMEM, -EBUSY in a signal handler that interrupted thread state being made. */
+/* Makes it so. 0, -ENOMEM. Between thread_making_begin and _end. */
 int thread_writer_set(uint32_t id, struct writer *writer);
 
 /* What becomes of a writer when its thread exits or its map is closed (writer.c). Called under the registry's lock. */

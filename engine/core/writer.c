@@ -42,39 +42,54 @@ static void leave_record(struct record *record)
 	atomic_store_explicit(&record->holder, 0, memory_order_release); /* release: see take_record */
 }
 
+static int make(struct writer_set *set, struct writer **made)
+{
+	struct writer *w = mem_alloc(sizeof(*w));
+	int err = -ENOMEM;
+
+	if (!w)
+		return err;
+	w->set = set;
+	w->index = take_record(set);
+	if (w->index < RECORDS) {
+		w->record = &set->records[w->index];
+		err = thread_writer_set(set->map_id, w);
+		if (err)
+			leave_record(w->record);
+	}
+	if (err)
+		mem_free(w, sizeof(*w));
+	else
+		*made = w;
+	return err;
+}
+
 struct writer *writer_make(struct writer_set *set, int *err)
 {
 	struct writer *w = thread_late_writer(set->map_id);
 
 	if (w)
 		return w;
-	w = mem_alloc(sizeof(*w));
-	*err = -ENOMEM;
-	if (!w)
-		return NULL;
-	w->set = set;
-	w->index = take_record(set);
-	if (w->index == RECORDS) {
-		mem_free(w, sizeof(*w));
+	if (!thread_making_begin()) {
+		*err = -EBUSY;
 		return NULL;
 	}
-	w->record = &set->records[w->index];
-	*err = thread_writer_set(set->map_id, w);
-	if (*err) {
-		leave_record(w->record);
-		mem_free(w, sizeof(*w));
-		return NULL;
-	}
+	*err = make(set, &w);
+	thread_making_end();
 	return w;
 }
 
 void writer_release(struct writer *w)
 {
-	if (w->retired_elements.head)
-		slab_close_chain(w->set->elements, &w->retired_elements);
-	if (w->retired_nodes.head)
-		slab_close_chain(w->set->nodes, &w->retired_nodes);
-	leave_record(w->record);
+	/* A thread that ends inside an operation (cancelled, or by a handler) leaves things half done: the record is
+	 * not for others, nor are the chains. */
+	if (!writer_busy(w)) {
+		if (w->retired_elements.head)
+			slab_close_chain(w->set->elements, &w->retired_elements);
+		if (w->retired_nodes.head)
+			slab_close_chain(w->set->nodes, &w->retired_nodes);
+		leave_record(w->record);
+	}
 	mem_free(w, sizeof(*w));
 }
 

@@ -23,9 +23,10 @@ struct writer_set {
 	uint64_t records_offset; /* of the records in the region */
 	struct slab *elements, *nodes;
 	uint32_t map_id;
-	bool private_memory;			/* a forked child has its own copy */
-	void (*repair)(struct writer_set *set); /* makes a copy whole in which other threads were writing */
-	bool broken;				/* in a forked child: such a thread was found; see fork.c */
+	bool private_memory; /* a forked child has its own copy */
+	/* makes a copy whole in which other threads were writing; self: the only thread's writer, if it has one */
+	void (*repair)(struct writer_set *set, struct writer *self);
+	bool broken; /* in a forked child: such a thread was found; see fork.c */
 	struct writer_set *next_broken;
 };
 

@@ -200,8 +200,15 @@ static long command_freeze(const union command_attr *attr)
 	return error;
 }
 
-static long command_batch(enum batch_kind kind, const union command_attr *attr, union command_attr *user)
+/* A field of the caller's attr, which may lie anywhere. */
+static void *field_of(void *user, size_t offset)
 {
+	return (void *)((uintptr_t)user + offset);
+}
+
+static long command_batch(enum batch_kind kind, const union command_attr *attr, void *user)
+{
+	void *count = field_of(user, offsetof(union command_attr, batch.count));
 	struct map_batch batch = {
 		.io = &usercopy_io,
 		.in_batch = user_pointer(attr->batch.in_batch),
@@ -222,10 +229,10 @@ static long command_batch(enum batch_kind kind, const union command_attr *attr, 
 	error = check_batch(found.map, kind, attr->batch.elem_flags, attr->batch.flags);
 	if (!error && batch.max) {
 		/* The count is 0 before anything is done: whatever fails later, it was written. */
-		error = usercopy_out(&user->batch.count, &batch.count, sizeof(batch.count));
+		error = usercopy_out(count, &batch.count, sizeof(batch.count));
 		if (!error) {
 			error = run_batch(found.map, kind, &batch);
-			if (usercopy_out(&user->batch.count, &batch.count, sizeof(batch.count)))
+			if (usercopy_out(count, &batch.count, sizeof(batch.count)))
 				error = -EFAULT;
 		}
 	}
@@ -303,7 +310,8 @@ static int info_of_map(const struct usermap *map, const union command_attr *attr
 		return error;
 	fill_info(map, &info);
 	error = usercopy_out(user_info, &info, size);
-	return error ? error : usercopy_out(&user->info.info_len, &size, sizeof(size));
+	return error ? error
+		     : usercopy_out(field_of(user, offsetof(union command_attr, info.info_len)), &size, sizeof(size));
 }
 
 static long command_info(const union command_attr *attr, union command_attr *user)

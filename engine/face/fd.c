@@ -33,9 +33,8 @@
 struct fd_entry {
 	uint64_t key;
 	struct usermap *map;
-	_Atomic(struct fd_entry *)
-		next;		    /* in its bucket; kept when unlinked: readers may still pass through */
-	struct fd_entry *next_dead; /* the collecting thread's */
+	_Atomic(struct fd_entry *) next; /* in its bucket; kept when unlinked: readers may still pass through */
+	struct fd_entry *next_dead;	 /* the collecting thread's */
 };
 
 /* Written under `lock`, read inside sections. */

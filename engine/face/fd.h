@@ -17,7 +17,8 @@ struct fd_map {
 };
 
 /* user_key: NULL, or where the caller has the key that the command is about; it is read ahead, and no error of
- * that counts. 0; -EBADF: fd is closed; -EINVAL: not a map; -ENOMEM or open(2)'s error: one that can't be attached to. */
+ * that counts. 0; -EBADF: fd is closed; -EINVAL: not a map; -ENOMEM or open(2)'s error: one that can't be attached
+ * to. */
 int fd_enter(int fd, const void *user_key, struct fd_map *found);
 
 static inline void fd_leave(void)

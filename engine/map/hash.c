@@ -24,10 +24,10 @@
  * behind it). lookup_and_delete: the commit; the value is read afterwards, from an element that is private by then.
  *
  * Invariants. (1) An index under a non-zero tag is a published element, in exactly one place. (2) Every commit moves
- * the version. (3) An element's bytes don't change while it is published, but for stores in place. (4) An element on a swap map
- * never moves to another place, else a swap that lands in the old one would be lost: chains are changed by commit only,
- * and entries in nodes are never swapped. (5) Entries hold a credit each: a commit that adds one has taken it, a commit
- * that removes one gives it back.
+ * the version. (3) An element's bytes don't change while it is published, but for stores in place. (4) An element on a
+ * swap map never moves to another place, else a swap that lands in the old one would be lost: chains are changed by
+ * commit only, and entries in nodes are never swapped. (5) Entries hold a credit each: a commit that adds one has taken
+ * it, a commit that removes one gives it back.
  *
  * Elements are reused at once or after a grace period. At once: a reader or writer may meet an element or node that
  * serves another key by now; whatever it concludes counts only if its line's version has not moved, and every commit of
@@ -109,7 +109,9 @@ static uint64_t n_nodes(const struct region_layout *layout)
 
 static uint64_t elements_preallocated(const struct map_attr *attr)
 {
-	return attr->map_flags & BPF_F_NO_PREALLOC ? 0 : 1 + (uint64_t)attr->max_entries;
+	return 1 + (uint64_t)(attr->map_flags & BPF_F_NO_PREALLOC
+				      ? 0
+				      : attr->max_entries); /* object 0 may always be read */
 }
 
 static int hash_layout(struct region_layout *layout)
@@ -175,6 +177,7 @@ static int hash_attach(struct usermap *map)
 	h->key_size = map->key_size;
 	h->value_size = map->value_size;
 	h->max_entries = map->max_entries;
+	h->chain_max = map->max_entries / NODE_SLOTS + 2; /* all nodes but the first are full */
 	h->key_stride = (uint32_t)words_stride(map->key_size);
 	h->n_cpus = map->layout.n_cpus;
 	h->seed = map->region.header->seed;

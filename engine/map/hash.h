@@ -46,6 +46,7 @@ struct hash {
 	uint32_t key_size;
 	uint32_t value_size;
 	uint32_t max_entries;
+	uint32_t chain_max;  /* nodes in a chain at most; what is longer is no work of ours */
 	uint32_t key_stride; /* room of the key in an element */
 	uint32_t n_cpus;
 	uint64_t seed;
@@ -151,8 +152,8 @@ HASH_INLINE int hash_find_overflow(const struct hash *h, const struct hash_targe
 {
 	uint32_t at = line_overflow(place->w);
 
-	/* the bound is for hostile files: a chain can't be longer than there are nodes */
-	for (uint32_t depth = 0; at && depth < h->nodes.n; depth++) {
+	/* the bound is for hostile files: an honest chain is not longer */
+	for (uint32_t depth = 0; at && depth < h->chain_max; depth++) {
 		const struct node *node = node_at(&h->nodes, at);
 
 		for (line_match m = line_match_tag(node_tags(node), t->tag); m; m &= m - 1) {
@@ -253,6 +254,6 @@ HASH_INLINE int hash_glance(const struct hash *h, const struct hash_target *t, c
 HASH_VARIANTS(HASH_DECLARE)
 
 /* Rebuilds a private map in a forked child (hash_repair.c). */
-void hash_repair(struct writer_set *set);
+void hash_repair(struct writer_set *set, struct writer *self);
 
 #endif

@@ -88,7 +88,7 @@ HASH_INLINE int copy_one_by_one(struct walk *walk, uint32_t bucket, struct hash_
 		if (kept == walk->batch->max - walk->total)
 			return -ENOSPC;
 		if (kept == walk->room) { /* it has grown: from the start, with more room */
-			err = make_room(walk, 2 * kept);
+			err = make_room(walk, 2 * kept + 1);
 			if (err)
 				return err;
 			below = UINT64_MAX;
@@ -363,7 +363,7 @@ HASH_INLINE int walk_buckets(struct walk *walk, uint32_t *bucket, struct hash_ki
 			err = walk_line(walk, bucket, kind);
 			if (kind.grace)
 				thread_read_unlock();
-		} while (err == -ENOMEM && walk->w && hash_wait_for_nodes(walk->h, walk->w));
+		} while (err == -ENOBUFS && walk->w && hash_wait_for_nodes(walk->h, walk->w));
 		if (err <= 0)
 			return err;
 		if (*bucket >= walk->h->bucket_mask)
@@ -391,6 +391,8 @@ HASH_INLINE int batch_walk(struct hash *h, struct map_batch *batch, bool removes
 			hash_drain(h, walk.w);
 	}
 	err = walk_buckets(&walk, &bucket, kind);
+	if (err == -ENOBUFS)
+		err = -ENOMEM;
 	if (removes)
 		writer_end(walk.w);
 	hash_bucket_free(&walk.bucket);

@@ -74,9 +74,9 @@ HASH_INLINE int remove_key(struct hash *h, const void *key, void *value, struct 
 		err = try_delete(h, w, &t, key, value, kind);
 		if (kind.grace)
 			thread_read_unlock();
-	} while (caa_unlikely(err == -ENOMEM) && hash_wait_for_nodes(h, w));
+	} while (caa_unlikely(err == -ENOBUFS) && hash_wait_for_nodes(h, w));
 	writer_end(w);
-	return err;
+	return err == -ENOBUFS ? -ENOMEM : err;
 }
 
 #define VARIANT(name, size, p, g)                                                                                \

@@ -15,6 +15,8 @@ HASH_INLINE void copy_value(const struct hash *h, void *value, struct object *e,
 		words_load(value, element_value(h, e, kind), 8);
 	else
 		words_load(value, element_value(h, e, kind), h->value_size);
+	/* acquire fence: a value stored in place makes visible what came before its update */
+	atomic_thread_fence(memory_order_acquire);
 }
 
 /* At once: the value must be whole before it may reach the caller's buffer, which stays untouched on a miss. */

@@ -43,18 +43,31 @@ static uint32_t mark_line(struct hash *h, struct line *line)
 	return live;
 }
 
-void hash_repair(struct writer_set *set)
+/* The dead threads' records are free again, and no record has anything at hand. */
+static void reset_records(struct writer_set *set, struct writer *self, uint32_t used)
 {
-	struct hash *h = (struct hash *)((unsigned char *)set - offsetof(struct hash, writers));
-	uint32_t used = atomic_load_explicit(&h->header->records_used, memory_order_relaxed), live = 0;
-
 	for (uint32_t i = 0; i < used; i++) {
 		struct record *record = &set->records[i];
+		uint64_t op = atomic_load_explicit(&record->op, memory_order_relaxed);
 
 		atomic_store_explicit(&record->credit, 0, memory_order_relaxed);
 		record->elements = (struct cache){ .next = 0 };
 		record->nodes = (struct cache){ .next = 0 };
+		if (self && record == self->record)
+			continue;
+		atomic_store_explicit(&record->op, (op + 1) & ~1ull, memory_order_relaxed);
+		atomic_store_explicit(&record->holder, 0, memory_order_relaxed);
 	}
+	if (self) /* what it had retired is handed back with the rest */
+		self->retired_elements = self->retired_nodes = (struct slab_chain){ 0, 0 };
+}
+
+void hash_repair(struct writer_set *set, struct writer *self)
+{
+	struct hash *h = (struct hash *)((unsigned char *)set - offsetof(struct hash, writers));
+	uint32_t used = atomic_load_explicit(&h->header->records_used, memory_order_relaxed), live = 0;
+
+	reset_records(set, self, used);
 	for (uint32_t i = 0; i <= h->bucket_mask / LINE_BUCKETS; i++)
 		live += mark_line(h, &h->lines[i]);
 	slab_rebuild(&h->elements, PUBLISHED);

@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include "map/hash.h"
+#include "map/hash_walk.h"
 #include "map/hash_write.h"
 
 /* How often a full map's insert lets others run while one of them has a credit in hand. */
@@ -134,6 +135,8 @@ HASH_INLINE void set_stamp(struct attempt *a, const struct hash_target *t, const
 
 	if (hash_ordered(a->h, kind))
 		stamp = 1 + hash_largest_stamp(a->h, t, place->w);
+	else if (found && kind.grace && place->depth < 0) /* a swap may be retiring it: see hash_read_slot */
+		hash_read_slot(a->h, t->line, place->slot, &stamp);
 	else if (found)
 		stamp = atomic_load_explicit(&place->element->link, memory_order_relaxed);
 	else
@@ -230,6 +233,7 @@ HASH_INLINE int try_update(struct attempt *a, const struct hash_target *t, struc
 			return -ENOENT;
 		if (kind.grace && found && hash_replaces(h) == REPLACE_IN_PLACE) {
 			TEST_POINT(TP_STORE);
+			atomic_thread_fence(memory_order_release); /* release: as in update_glance */
 			words_store(element_value(h, place.element, kind), a->value, hash_value_size(h, kind));
 			return 0;
 		}
@@ -291,6 +295,8 @@ HASH_INLINE bool update_glance(struct hash *h, const void *key, const void *valu
 	if (caa_likely(w && flags != BPF_NOEXIST) && caa_likely((op = writer_enter_briefly(w)) != 0)) {
 		if (caa_likely(hash_replaces(h) == REPLACE_IN_PLACE) && hash_glance(h, &t, key, &e, NULL, kind) > 0) {
 			TEST_POINT(TP_STORE);
+			/* release fence: what came before the update is visible to whoever sees it */
+			atomic_thread_fence(memory_order_release);
 			words_store(element_value(h, e, kind), value, hash_value_size(h, kind));
 			stored = true;
 		}
@@ -320,10 +326,10 @@ HASH_INLINE int update(struct hash *h, const void *key, const void *value, uint6
 		if (kind.grace)
 			thread_read_unlock();
 		if (err == -EAGAIN)
-			err = supply;
-	} while (caa_unlikely(err == -ENOMEM) && hash_wait_for_nodes(h, a.w));
+			err = supply ? supply : -ENOMEM; /* 0: a shared record was scribbled on */
+	} while (caa_unlikely(err == -ENOBUFS) && hash_wait_for_nodes(h, a.w));
 	writer_end(a.w);
-	return err;
+	return err == -ENOBUFS ? -ENOMEM : err;
 }
 
 /* A pair's update is a glance at the key's place, and a store; the rest is out of its way. */

@@ -40,6 +40,9 @@ bool hash_stamp(const struct hash *h, const struct hash_target *t, const struct 
 static int add(struct hash_bucket *out, struct hash_entry entry)
 {
 	if (out->n == out->room) {
+		if (out->room > UINT32_MAX / 4)
+			return -ENOMEM;
+
 		uint32_t room = 4 * out->room;
 		struct hash_entry *more = mem_alloc(room * sizeof(*more));
 
@@ -64,7 +67,7 @@ static int collect_overflow(const struct hash *h, const struct line *line, unsig
 {
 	uint32_t at = line_overflow(out->w);
 
-	for (uint32_t hops = 0; at && hops < h->nodes.n; hops++) {
+	for (uint32_t hops = 0; at && hops < h->chain_max; hops++) {
 		const struct node *node = node_at(&h->nodes, at);
 
 		for (uint32_t slots = line_bucket_slots(node_tags(node), bucket); slots; slots &= slots - 1) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The rare steps of writes, out of line. See hash.c. */
+#include "core/reclaim.h"
 #include "map/hash_write.h"
 
 static uint64_t stamp_of(const struct hash *h, uint32_t index)
@@ -18,7 +19,7 @@ uint64_t hash_largest_stamp(const struct hash *h, const struct hash_target *t, l
 		stamp = stamp_of(h, atomic_load_explicit(&t->line->index[__builtin_ctz(slots)], memory_order_acquire));
 		largest = stamp > largest ? stamp : largest;
 	}
-	for (uint32_t hops = 0; at && hops < h->nodes.n && !line_moved(t->line, w); hops++) {
+	for (uint32_t hops = 0; at && hops < h->chain_max && !line_moved(t->line, w); hops++) {
 		const struct node *node = node_at(&h->nodes, at);
 
 		for (uint32_t slots = line_bucket_slots(node_tags(node), bucket); slots; slots &= slots - 1) {
@@ -30,12 +31,15 @@ uint64_t hash_largest_stamp(const struct hash *h, const struct hash_target *t, l
 	return largest;
 }
 
+static bool may_wait(const struct slab *slab)
+{
+	return slab->budget && !thread_in_section() && !reclaim_busy();
+}
+
 int hash_supply(struct hash *h, struct writer *w)
 {
-	bool may_wait = h->elements.budget && !thread_in_section();
-
 	for (;;) {
-		int err = slab_refill(&h->elements, &w->record->elements, w->cpu, may_wait);
+		int err = slab_refill(&h->elements, &w->record->elements, w->cpu, may_wait(&h->elements));
 
 		if (err != -EAGAIN)
 			return err;
@@ -47,21 +51,26 @@ int hash_supply(struct hash *h, struct writer *w)
 
 bool hash_wait_for_nodes(struct hash *h, struct writer *w)
 {
-	if (!h->nodes.budget || !slab_waiting(&h->nodes) || thread_in_section())
+	bool waited;
+
+	if (!may_wait(&h->nodes))
 		return false;
 	writer_end(w);
-	slab_wait(&h->nodes);
+	waited = slab_wait(&h->nodes);
 	writer_enter(w);
-	return true;
+	return waited;
 }
 
 void hash_drain(struct hash *h, struct writer *w)
 {
+	uint32_t none = DRAIN_NONE;
+
 	/* acquire: pairs with the release below */
 	if (!h->in_place || atomic_load_explicit(&h->header->draining, memory_order_acquire) == DRAIN_DONE)
 		return;
-	/* relaxed: writer_drain has the barrier */
-	atomic_store_explicit(&h->header->draining, DRAIN_UNDER_WAY, memory_order_relaxed);
+	/* never back from done; relaxed: writer_drain has the barrier */
+	atomic_compare_exchange_strong_explicit(&h->header->draining, &none, DRAIN_UNDER_WAY, memory_order_relaxed,
+						memory_order_relaxed);
 	writer_end(w);
 	writer_drain(&h->writers);
 	writer_enter(w);

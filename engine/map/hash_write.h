@@ -123,7 +123,7 @@ uint64_t hash_largest_stamp(const struct hash *h, const struct hash_target *t, l
  * thread is in no section at all. 0, -ENOMEM. */
 int hash_supply(struct hash *h, struct writer *w);
 
-/* After -ENOMEM: whether waiting for a grace period has made overflow nodes free, so that trying again makes sense. */
+/* After -ENOBUFS: whether waiting for a grace period has made overflow nodes free, so that trying again makes sense. */
 bool hash_wait_for_nodes(struct hash *h, struct writer *w);
 
 /* Values whose updates were stores in place are replaced from now on, and no such store is under way any more. */

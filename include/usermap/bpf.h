@@ -24,8 +24,9 @@ extern "C" {
  * Descriptors are real ones (unlinked files in a tmpfs): close, dup, fork, exec and SCM_RIGHTS behave. Maps are shared
  * memory: a forked child works on the same map. A map dies with its last descriptor.
  * Bad pointers are EFAULT: a copy that faults is caught by a SIGSEGV/SIGBUS handler, installed at the first call, that
- * passes on every fault that isn't the library's. If the thread has SIGSEGV blocked, or the handler was replaced,
- * process_vm_readv/writev are used instead. Thread-safe and, like the syscall, usable in a forked child.
+ * passes on every fault that isn't the library's. If the thread has these signals blocked, or the handler was replaced,
+ * process_vm_readv/writev are used instead; the library notices either within some 20 microseconds, and not for a page
+ * it has just copied from or to. Thread-safe and, like the syscall, usable in a forked child.
  */
 USERMAP_API long usermap_bpf(int cmd, void *attr, unsigned size);
 

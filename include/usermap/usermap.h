@@ -9,12 +9,13 @@
  *  G1  Linearizable per key: lookup, update, delete and the outcomes of BPF_NOEXIST/BPF_EXIST appear in one order, and
  *      a key that is present throughout is never missed. A batch's values are each correct at an instant of the call.
  *  G2  No torn values in the copy face, any size, on hash maps; on arrays per 8 aligned bytes, as in the kernel.
- *  G3  Exactly max_entries. -E2BIG only if at an instant of the call the entries plus the inserts in progress elsewhere
+ *  G3  Exactly max_entries. -E2BIG only if at an instant of the call the entries plus the writes in progress elsewhere
  *      reach max_entries. Never -EBUSY for contention. -ENOMEM only when memory is exhausted, or when more removed
  *      elements than the stated budget wait for a reader that doesn't leave its section.
- *  G4  Lock-free: hash inserts, replacements and deletes complete although any other thread is stopped anywhere, as
- *      long as the thread records (4096 a map) last and, on USERMAP_REUSE_GRACE maps, the budget. Lookups are lock-free
- *      too.
+ *  G4  Lock-free: after a thread's first write to a map its inserts, replacements and deletes complete although any
+ *  other
+ *      thread is stopped anywhere, as long as the thread records (4096 a map) last and, on USERMAP_REUSE_GRACE maps,
+ *      the budget. Lookups are lock-free too.
  *  G6  On USERMAP_REUSE_GRACE maps a pointer from a lookup stays the same entry until usermap_read_unlock().
  *  G7  Errno, counts, output bytes and side effects of the command face (bpf.h) are those of Linux 6.18.
  *  G8  A walk returns each entry that is present throughout exactly once, unless it is deleted, or with BPF_F_ZERO_SEED
@@ -26,7 +27,10 @@
  * on its handle. Writes from a signal handler that interrupted a write on the same map are -EBUSY.
  * Memory ordering: an update that a lookup sees happens before that lookup returns (release/acquire per key).
  * fork(): a private map is copied into the child like any private memory; a shared map stays shared. The child may use
- * every handle it inherits.
+ * every handle it inherits. fork() waits for other threads' read-side sections if a grace period is running: don't call
+ * it while holding what such a section waits for. A child forked by a signal handler that interrupted a write to a
+ * shared map must not return from the handler. A host that uses liburcu-bp itself leaves its fork handlers to this
+ * library.
  *
  * Buffers: a key is key_size bytes, a value is value_size bytes; neither needs any alignment. Output buffers are
  * untouched on error. No function stores a pointer to a caller's buffer.
@@ -204,7 +208,8 @@ USERMAP_API int usermap__lookup_and_delete_elem(struct usermap *map, const void 
 USERMAP_API int usermap__get_next_key(struct usermap *map, const void *cur_key, void *next_key, size_t key_sz);
 
 /* Where the library takes small private memory (handles, per-thread state) from. Call before the first other call.
- * Default: jemalloc's mallocx if the process has it, else malloc. Either all three or none. */
+ * Default: jemalloc's mallocx if the process has it, else malloc.
+ * 0, -EINVAL: one of the two functions is missing, or NULL, -EBUSY: memory has been taken already. */
 struct usermap_allocator {
 	void *(*alloc)(size_t size, size_t align); /* zeroed or not; NULL when exhausted */
 	void (*free)(void *p, size_t size);

@@ -56,7 +56,7 @@ def unkept_promises(root):
 def main():
     root = pathlib.Path(sys.argv[1])
     found = [f"{path.relative_to(root)}:{line}: {fault}" for path in sources(root) for line, fault in faults(path, root)]
-    sys.exit("\n".join([*found, *unkept_promises(root)]))
+    sys.exit("\n".join([*found, *unkept_promises(root)]) or None)
 
 
 main()

@@ -232,7 +232,7 @@ static void chains_hold_what_was_added_and_not_dropped(void **state)
 	assert_true(atomic_load(&fresh) < 400);
 }
 
-static void a_chain_without_nodes_is_enomem_and_keeps_nothing(void **state)
+static void a_chain_without_nodes_is_enobufs_and_keeps_nothing(void **state)
 {
 	struct slab nodes = make(3, 1);
 	struct cache cache = { .next = 0 };
@@ -251,7 +251,7 @@ static void a_chain_without_nodes_is_enomem_and_keeps_nothing(void **state)
 	}
 	while (slab_ready(&cache))
 		slab_take(&nodes, &cache);
-	assert_int_equal(overflow_build(&ow, &line, line_read(&line), -1, 0, 9, 4, &change), -ENOMEM);
+	assert_int_equal(overflow_build(&ow, &line, line_read(&line), -1, 0, 9, 4, &change), -ENOBUFS);
 	assert_int_equal(change.n_new, 0);
 }
 
@@ -284,7 +284,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(object_0_stands_for_wild_indices),
 		cmocka_unit_test(counts_never_pass_32_bits),
 		cmocka_unit_test(chains_hold_what_was_added_and_not_dropped),
-		cmocka_unit_test(a_chain_without_nodes_is_enomem_and_keeps_nothing),
+		cmocka_unit_test(a_chain_without_nodes_is_enobufs_and_keeps_nothing),
 		cmocka_unit_test(a_line_that_moved_is_estale),
 	};
 
