@@ -29,9 +29,9 @@
  * commit only, and entries in nodes are never swapped. (5) Entries hold a credit each: a commit that adds one has taken
  * it, a commit that removes one gives it back.
  *
- * Elements are reused at once or after a grace period. At once: a reader or writer may meet an element or node that
- * serves another key by now; whatever it concludes counts only if its line's version has not moved, and every commit of
- * a writer compares the whole word it looked at.
+ * Elements are reused at once or after a grace period. At once (and in lookups of a word that spare the section, see
+ * hash_lookup.c): a reader or writer may meet an element or node that serves another key by now; whatever it concludes
+ * counts only if its line's version has not moved, and every commit of a writer compares the whole word it looked at.
  *
  * Killed or stopped: before the commit, a writer has changed nothing that others see; it keeps a claim (a free slot
  * that is never free again), an element and perhaps a credit. After the commit: the same of what it removed. Nobody

@@ -239,6 +239,30 @@ HASH_INLINE int hash_glance(const struct hash *h, const struct hash_target *t, c
 	return caa_unlikely(line_moved(t->line, w)) ? -1 : 1;
 }
 
+/* How a map with grace periods replaces the value of an entry in a slot, at present. */
+enum hash_replacement { REPLACE_IN_PLACE, REPLACE_BY_COMMIT, REPLACE_BY_SWAP };
+
+/* header->draining */
+enum { DRAIN_NONE, DRAIN_UNDER_WAY, DRAIN_DONE };
+
+/*
+ * Maps that store in place stop doing so for ever at the first lookup_and_delete (hash_drain). While operations that
+ * store in place may still be running nobody swaps, and after that everybody does. So an operation that sees
+ * REPLACE_IN_PLACE knows that no swap happens before it ends.
+ */
+HASH_INLINE enum hash_replacement hash_replaces(const struct hash *h)
+{
+	uint32_t draining;
+
+	if (!h->in_place)
+		return h->ordered ? REPLACE_BY_COMMIT : REPLACE_BY_SWAP;
+	/* acquire: pairs with hash_drain; the operation's number was visible before this load */
+	draining = atomic_load_explicit(&h->header->draining, memory_order_acquire);
+	if (caa_likely(draining == DRAIN_NONE))
+		return REPLACE_IN_PLACE;
+	return draining == DRAIN_DONE ? REPLACE_BY_SWAP : REPLACE_BY_COMMIT;
+}
+
 /* The variants' operations: lookup, update, delete, … of each, defined in the files named. */
 #define HASH_DECLARE(name, size, p, g)                                                                           \
 	int hash_lookup_##name(struct usermap *map, const void *key, void *value, __u64 flags);                  \

@@ -58,8 +58,29 @@ HASH_INLINE int lookup_target(const struct hash *h, const struct hash_target *t,
 	return kind.grace ? lookup_found(h, t, key, value, kind) : lookup_validated(h, t, key, value, kind);
 }
 
-HASH_INLINE int lookup_glance_grace(const struct hash *h, const struct hash_target *t, const void *key, void *value,
-				    struct hash_kind kind)
+/*
+ * Values of up to a word are whole in a register, and count if the line has not moved. At once that is all there is to
+ * it. With grace periods it spares the section as long as nobody swaps: then an element leaves its slot by a commit,
+ * before it can serve another key.
+ */
+HASH_INLINE int lookup_glance_word(const struct hash *h, const struct hash_target *t, const void *key, void *value,
+				   struct hash_kind kind)
+{
+	uint32_t size = hash_value_size(h, kind);
+	struct object *e;
+	uint64_t word;
+	int got = size <= 8 ? hash_glance(h, t, key, &e, &word, kind) : -1;
+
+	if (caa_unlikely(got <= 0))
+		return got;
+	if (kind.grace && caa_unlikely(hash_replaces(h) != REPLACE_IN_PLACE))
+		return -1;
+	memcpy(value, &word, size <= 8 ? size : 8);
+	return 1;
+}
+
+HASH_INLINE int lookup_glance_section(const struct hash *h, const struct hash_target *t, const void *key, void *value,
+				      struct hash_kind kind)
 {
 	struct urcu_bp_reader *section = thread_section_begin();
 	struct object *e;
@@ -71,20 +92,6 @@ HASH_INLINE int lookup_glance_grace(const struct hash *h, const struct hash_targ
 	if (caa_likely(got > 0))
 		copy_value(h, value, e, kind);
 	thread_section_end(section);
-	return got;
-}
-
-/* At once: values of up to a word are whole in a register. */
-HASH_INLINE int lookup_glance_at_once(const struct hash *h, const struct hash_target *t, const void *key, void *value,
-				      struct hash_kind kind)
-{
-	uint32_t size = hash_value_size(h, kind);
-	struct object *e;
-	uint64_t word;
-	int got = size <= 8 ? hash_glance(h, t, key, &e, &word, kind) : -1;
-
-	if (caa_likely(got > 0))
-		memcpy(value, &word, size <= 8 ? size : 8);
 	return got;
 }
 
@@ -198,8 +205,8 @@ HASH_INLINE int lookup_bulk(const struct hash *h, const unsigned char *keys, uns
                                                                                                                 \
 		if (caa_unlikely(flags))                                                                        \
 			return -EINVAL;                                                                         \
-		got = g ? lookup_glance_grace(h, &t, key, value, kind)                                          \
-			: lookup_glance_at_once(h, &t, key, value, kind);                                       \
+		got = g && !p ? lookup_glance_section(h, &t, key, value, kind)                                  \
+			      : lookup_glance_word(h, &t, key, value, kind);                                    \
 		return caa_likely(got > 0) ? 0 : got ? lookup_slow_##name(map, key, value) : -ENOENT;           \
 	}                                                                                                       \
 	HASH_COLD void *lookup_ptr_slow_##name(struct usermap *map, const void *key)                            \

@@ -28,9 +28,9 @@ HASH_INLINE void take_element(struct attempt *a, struct hash_kind kind)
 
 	a->index = slab_take(&h->elements, &a->w->record->elements);
 	a->element = hash_element(h, a->index, kind);
-	if (!kind.grace)
-		/* release fence: a stale reader that sees one of the stores below also sees that its line has moved */
-		atomic_thread_fence(memory_order_release);
+	/* release fence: a stale reader that sees one of the stores below also sees that its line has moved, or that
+	 * elements are swapped now (lookup_glance_word) */
+	atomic_thread_fence(memory_order_release);
 	/* relaxed: the commit publishes them */
 	atomic_store_explicit(&a->element->owner, a->w->owner, memory_order_relaxed);
 	atomic_store_explicit(&a->w->record->incoming, a->index, memory_order_relaxed);

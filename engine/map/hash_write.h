@@ -14,30 +14,6 @@ HASH_INLINE struct overflow_writer hash_overflow_writer(struct hash *h, struct w
 					 .owner = w->owner };
 }
 
-/* How a map with grace periods replaces the value of an entry in a slot, at present. */
-enum hash_replacement { REPLACE_IN_PLACE, REPLACE_BY_COMMIT, REPLACE_BY_SWAP };
-
-/* header->draining */
-enum { DRAIN_NONE, DRAIN_UNDER_WAY, DRAIN_DONE };
-
-/*
- * Maps that store in place stop doing so for ever at the first lookup_and_delete (hash_drain). While operations that
- * store in place may still be running nobody swaps, and after that everybody does. So an operation that sees
- * REPLACE_IN_PLACE knows that no swap happens before it ends.
- */
-HASH_INLINE enum hash_replacement hash_replaces(const struct hash *h)
-{
-	uint32_t draining;
-
-	if (!h->in_place)
-		return h->ordered ? REPLACE_BY_COMMIT : REPLACE_BY_SWAP;
-	/* acquire: pairs with hash_drain; the operation's number was visible before this load */
-	draining = atomic_load_explicit(&h->header->draining, memory_order_acquire);
-	if (caa_likely(draining == DRAIN_NONE))
-		return REPLACE_IN_PLACE;
-	return draining == DRAIN_DONE ? REPLACE_BY_SWAP : REPLACE_BY_COMMIT;
-}
-
 /* Releases a slot that holds `index` under no tag; it may have been released for us, never reused. */
 static inline void hash_release_slot(struct line *line, unsigned slot, uint32_t index)
 {
