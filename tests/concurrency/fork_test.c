@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What fork() must not break: objects that the forking thread had retired, grace periods wanted at the fork, and sections
+ * while several threads fork at a time.
+ *
+ * A child's judgement is its exit status: cmocka's own failure would run the parent's remaining tests in the child.
+ */
+/* cmocka.h wants these first */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <usermap/helper.h>
+
+#include "core/reclaim.h"
+#include "stop.h"
+
+#define CHILD_SECONDS 20 /* a child that hangs is ended */
+
+/* Forks; whether the child finds all well. */
+static bool well_in_child(bool (*judge)(void *context), void *context)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		alarm(CHILD_SECONDS);
+		_exit(!judge(context));
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return !status;
+}
+
+/* Retired objects */
+
+#define ENTRIES 4096
+#define RETIRED 10 /* fewer than make a chain that is closed */
+#define ROUNDS	4
+
+static void update_one(void *map)
+{
+	uint64_t key = ENTRIES, value = 1;
+
+	usermap_update_elem(map, &key, &value, BPF_ANY);
+}
+
+static uint64_t value_of(uint64_t key, unsigned round)
+{
+	return key * ROUNDS + round;
+}
+
+/* Many entries at a time, so that an object that is handed out twice shows as a key with another's value. */
+static bool entries_stay_apart(void *map)
+{
+	const uint64_t first = ENTRIES + 1, last = first + ENTRIES / 2;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint64_t value;
+
+		for (uint64_t key = first; key < last; key++) {
+			value = value_of(key, round);
+			if (usermap_update_elem(map, &key, &value, BPF_NOEXIST))
+				return false;
+		}
+		for (uint64_t key = first; key < last; key++)
+			if (usermap_lookup_elem(map, &key, &value, 0) || value != value_of(key, round))
+				return false;
+		for (uint64_t key = first; key < last; key++)
+			if (usermap_delete_elem(map, &key))
+				return false;
+		reclaim_wait();
+	}
+	return true;
+}
+
+/* A grace period in progress would wait for the stopped thread, and fork() for the grace period. */
+static void let_grace_periods_end(void)
+{
+	uint64_t before;
+
+	do {
+		reclaim_wait();
+		before = atomic_load(&reclaim_sequence);
+		usleep(5000); /* the engine's thread rests for less */
+	} while (atomic_load(&reclaim_sequence) != before || before % 2);
+}
+
+/*
+ * A thread that is inside a write at the fork makes the child rebuild the map's free objects from what is published. Those in
+ * the forking thread's open chain are among them, so the chain must not bring them a second time.
+ */
+static void child_hands_out_once_what_the_forking_thread_had_retired(void **state)
+{
+	struct stopped writer;
+	struct usermap *map;
+	uint64_t key, value = 0;
+
+	(void)state;
+	assert_int_equal(usermap_create(BPF_MAP_TYPE_HASH, "forked", 8, 8, ENTRIES, NULL, &map), 0);
+	let_grace_periods_end();
+	for (key = 0; key < 10 * RETIRED; key++)
+		assert_int_equal(usermap_update_elem(map, &key, &value, BPF_NOEXIST), 0);
+	for (key = 0; key < RETIRED; key++)
+		assert_int_equal(usermap_delete_elem(map, &key), 0);
+	assert_true(stop_start(&writer, STOP_AT(TP_COMMIT), 0, update_one, map));
+	assert_true(well_in_child(entries_stay_apart, map));
+	stop_finish(&writer);
+	usermap_close(map);
+}
+
+/* Grace periods wanted */
+
+static atomic_bool done; /* tells the threads of a test to end */
+
+/* Wants grace periods without end. */
+static void *request(void *unused)
+{
+	while (!done) {
+		reclaim_request();
+		sched_yield();
+	}
+	return unused;
+}
+
+/* Only requests: whoever waits would run the grace period itself. Ended by the alarm if none comes. */
+static bool grace_period_runs(void *unused)
+{
+	uint64_t cookie = reclaim_cookie();
+
+	(void)unused;
+	while (!reclaim_done(cookie)) {
+		reclaim_request();
+		usleep(100);
+	}
+	return true;
+}
+
+/* The child inherits that a grace period is wanted, but not the engine thread that would run it. */
+static void child_runs_grace_periods_that_were_wanted_at_the_fork(void **state)
+{
+	pthread_t requester;
+	bool well = true;
+
+	(void)state;
+	done = false;
+	assert_int_equal(pthread_create(&requester, NULL, request, NULL), 0);
+	reclaim_wait();
+	for (unsigned i = 0; i < 20 && well; i++)
+		well = well_in_child(grace_period_runs, NULL);
+	done = true;
+	pthread_join(requester, NULL);
+	assert_true(well);
+}
+
+/* Several forks */
+
+#define FORKERS	 3
+#define SECTIONS 200
+
+static void *fork_without_end(void *unused)
+{
+	while (!done) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+	}
+	return unused;
+}
+
+/* Lets the engine thread begin the next grace period as soon as one has ended. */
+static void *wait_without_end(void *unused)
+{
+	while (!done)
+		reclaim_wait();
+	return unused;
+}
+
+/*
+ * A thread that forks inside a section steps out of it while it waits for the grace period in progress. When another's fork is
+ * done first, no grace period may begin that would take the first for outside and end.
+ */
+static void no_grace_period_passes_a_section_whose_thread_forks_with_others(void **state)
+{
+	pthread_t forkers[FORKERS], waiter;
+	unsigned passed = 0;
+
+	(void)state;
+	done = false;
+	assert_int_equal(pthread_create(&waiter, NULL, wait_without_end, NULL), 0);
+	for (unsigned i = 0; i < FORKERS; i++)
+		assert_int_equal(pthread_create(&forkers[i], NULL, fork_without_end, NULL), 0);
+	for (unsigned i = 0; i < SECTIONS && !passed; i++) {
+		uint64_t cookie;
+		pid_t pid;
+
+		usermap_read_lock();
+		cookie = reclaim_cookie();
+		usleep(300); /* a grace period begins, and waits for this section; so do the other forks */
+		pid = fork();
+		if (!pid)
+			_exit(0);
+		passed += reclaim_done(cookie);
+		usermap_read_unlock();
+		waitpid(pid, NULL, 0);
+	}
+	done = true;
+	for (unsigned i = 0; i < FORKERS; i++)
+		pthread_join(forkers[i], NULL);
+	pthread_join(waiter, NULL);
+	assert_int_equal(passed, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(child_hands_out_once_what_the_forking_thread_had_retired),
+		cmocka_unit_test(child_runs_grace_periods_that_were_wanted_at_the_fork),
+		cmocka_unit_test(no_grace_period_passes_a_section_whose_thread_forks_with_others),
+	};
+
+	return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
+}
