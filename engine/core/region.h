@@ -60,7 +60,6 @@ struct region_header {
 	struct region_layout layout;
 	uint64_t seed;		       /* of the hash function */
 	_Atomic uint32_t frozen;       /* set once by freeze; any process reads it. Monotonic, so relaxed */
-	_Atomic uint32_t draining;     /* enum of map/hash_write.h; by the first lookup_and_delete, read by writers */
 	_Atomic uint32_t id;	       /* the command face's map id, 0 elsewhere; written before the fd is handed out */
 	_Atomic uint32_t records_used; /* records [0, this) have ever been held; only grows */
 };

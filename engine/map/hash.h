@@ -53,6 +53,7 @@ struct hash {
 	bool ordered;  /* BPF_F_ZERO_SEED: the kernel's walk order */
 	bool in_place; /* values of up to 8 bytes on maps with grace periods, not ordered */
 	struct region_header *header;
+	_Atomic uint32_t draining; /* enum below; set by the first lookup_and_delete, read by all operations */
 	struct cpu_line *cpu_lines;
 	struct slab elements;
 	struct slab nodes;
@@ -242,7 +243,7 @@ HASH_INLINE int hash_glance(const struct hash *h, const struct hash_target *t, c
 /* How a map with grace periods replaces the value of an entry in a slot, at present. */
 enum hash_replacement { REPLACE_IN_PLACE, REPLACE_BY_COMMIT, REPLACE_BY_SWAP };
 
-/* header->draining */
+/* h->draining */
 enum { DRAIN_NONE, DRAIN_UNDER_WAY, DRAIN_DONE };
 
 /*
@@ -250,14 +251,14 @@ enum { DRAIN_NONE, DRAIN_UNDER_WAY, DRAIN_DONE };
  * store in place may still be running nobody swaps, and after that everybody does. So an operation that sees
  * REPLACE_IN_PLACE knows that no swap happens before it ends.
  */
-HASH_INLINE enum hash_replacement hash_replaces(const struct hash *h)
+HASH_INLINE enum hash_replacement hash_replaces(const struct hash *h, struct hash_kind kind)
 {
 	uint32_t draining;
 
-	if (!h->in_place)
+	if (!kind.pair && !h->in_place)
 		return h->ordered ? REPLACE_BY_COMMIT : REPLACE_BY_SWAP;
 	/* acquire: pairs with hash_drain; the operation's number was visible before this load */
-	draining = atomic_load_explicit(&h->header->draining, memory_order_acquire);
+	draining = atomic_load_explicit(&h->draining, memory_order_acquire);
 	if (caa_likely(draining == DRAIN_NONE))
 		return REPLACE_IN_PLACE;
 	return draining == DRAIN_DONE ? REPLACE_BY_SWAP : REPLACE_BY_COMMIT;

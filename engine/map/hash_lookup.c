@@ -73,7 +73,7 @@ HASH_INLINE int lookup_glance_word(const struct hash *h, const struct hash_targe
 
 	if (caa_unlikely(got <= 0))
 		return got;
-	if (kind.grace && caa_unlikely(hash_replaces(h) != REPLACE_IN_PLACE))
+	if (kind.grace && caa_unlikely(hash_replaces(h, kind) != REPLACE_IN_PLACE))
 		return -1;
 	memcpy(value, &word, size <= 8 ? size : 8);
 	return 1;

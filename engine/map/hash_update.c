@@ -231,7 +231,7 @@ HASH_INLINE int try_update(struct attempt *a, const struct hash_target *t, struc
 			return -EEXIST;
 		if (!found && a->flags == BPF_EXIST)
 			return -ENOENT;
-		if (kind.grace && found && hash_replaces(h) == REPLACE_IN_PLACE) {
+		if (kind.grace && found && hash_replaces(h, kind) == REPLACE_IN_PLACE) {
 			TEST_POINT(TP_STORE);
 			atomic_thread_fence(memory_order_release); /* release: as in update_glance */
 			words_store(element_value(h, place.element, kind), a->value, hash_value_size(h, kind));
@@ -251,7 +251,7 @@ HASH_INLINE int try_update(struct attempt *a, const struct hash_target *t, struc
 			take_element(a, kind);
 		}
 		set_stamp(a, t, &place, found, kind);
-		if (kind.grace && found && place.depth < 0 && hash_replaces(h) == REPLACE_BY_SWAP) {
+		if (kind.grace && found && place.depth < 0 && hash_replaces(h, kind) == REPLACE_BY_SWAP) {
 			if (swap(a, t, &place))
 				return 0;
 			continue;
@@ -293,7 +293,8 @@ HASH_INLINE bool update_glance(struct hash *h, const void *key, const void *valu
 	if (caa_unlikely(!section))
 		return false;
 	if (caa_likely(w && flags != BPF_NOEXIST) && caa_likely((op = writer_enter_briefly(w)) != 0)) {
-		if (caa_likely(hash_replaces(h) == REPLACE_IN_PLACE) && hash_glance(h, &t, key, &e, NULL, kind) > 0) {
+		if (caa_likely(hash_replaces(h, kind) == REPLACE_IN_PLACE) &&
+		    hash_glance(h, &t, key, &e, NULL, kind) > 0) {
 			TEST_POINT(TP_STORE);
 			/* release fence: what came before the update is visible to whoever sees it */
 			atomic_thread_fence(memory_order_release);

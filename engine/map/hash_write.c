@@ -66,14 +66,14 @@ void hash_drain(struct hash *h, struct writer *w)
 	uint32_t none = DRAIN_NONE;
 
 	/* acquire: pairs with the release below */
-	if (!h->in_place || atomic_load_explicit(&h->header->draining, memory_order_acquire) == DRAIN_DONE)
+	if (!h->in_place || atomic_load_explicit(&h->draining, memory_order_acquire) == DRAIN_DONE)
 		return;
 	/* never back from done; relaxed: writer_drain has the barrier */
-	atomic_compare_exchange_strong_explicit(&h->header->draining, &none, DRAIN_UNDER_WAY, memory_order_relaxed,
+	atomic_compare_exchange_strong_explicit(&h->draining, &none, DRAIN_UNDER_WAY, memory_order_relaxed,
 						memory_order_relaxed);
 	writer_end(w);
 	writer_drain(&h->writers);
 	writer_enter(w);
 	/* release: whoever sees it done knows that no store in place is under way */
-	atomic_store_explicit(&h->header->draining, DRAIN_DONE, memory_order_release);
+	atomic_store_explicit(&h->draining, DRAIN_DONE, memory_order_release);
 }

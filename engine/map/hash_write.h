@@ -55,7 +55,7 @@ HASH_INLINE uint32_t hash_unlink(const struct hash *h, struct writer *w, struct 
 
 	if (place->depth < 0 && kind.grace) {
 		TEST_POINT(TP_RELEASE);
-		if (hash_replaces(h) == REPLACE_IN_PLACE) {
+		if (hash_replaces(h, kind) == REPLACE_IN_PLACE) {
 			/* release: our reads of the slot come before its next use */
 			atomic_store_explicit(&line->index[place->slot], 0, memory_order_release);
 			return place->index;

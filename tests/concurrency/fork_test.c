@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What fork() must not break: objects that the forking thread had retired, grace periods wanted at the fork, and sections
- * while several threads fork at a time.
+ * What fork() must not break: objects that the forking thread had retired, grace periods wanted at the fork, and
+ * sections while several threads fork at a time.
  *
  * A child's judgement is its exit status: cmocka's own failure would run the parent's remaining tests in the child.
  */
@@ -23,7 +23,7 @@
 #include "core/reclaim.h"
 #include "stop.h"
 
-#define CHILD_SECONDS 20 /* a child that hangs is ended */
+#define CHILD_SECONDS 10 /* a child that hangs is ended */
 
 /* Forks; whether the child finds all well. */
 static bool well_in_child(bool (*judge)(void *context), void *context)
@@ -43,8 +43,8 @@ static bool well_in_child(bool (*judge)(void *context), void *context)
 /* Retired objects */
 
 #define ENTRIES 4096
-#define RETIRED 10 /* fewer than make a chain that is closed */
-#define ROUNDS	4
+#define RETIRED 24 /* fewer than make a chain that is closed */
+#define ROUNDS	8
 
 static void update_one(void *map)
 {
@@ -95,25 +95,27 @@ static void let_grace_periods_end(void)
 }
 
 /*
- * A thread that is inside a write at the fork makes the child rebuild the map's free objects from what is published. Those in
- * the forking thread's open chain are among them, so the chain must not bring them a second time.
+ * A thread that is inside a write at the fork makes the child rebuild the map's free objects from what is published.
+ * Those in the forking thread's open chain are among them, so the chain must not bring them a second time.
  */
 static void child_hands_out_once_what_the_forking_thread_had_retired(void **state)
 {
 	struct stopped writer;
 	struct usermap *map;
 	uint64_t key, value = 0;
+	bool well;
 
 	(void)state;
 	assert_int_equal(usermap_create(BPF_MAP_TYPE_HASH, "forked", 8, 8, ENTRIES, NULL, &map), 0);
 	let_grace_periods_end();
-	for (key = 0; key < 10 * RETIRED; key++)
+	for (key = 0; key < 2 * RETIRED; key++)
 		assert_int_equal(usermap_update_elem(map, &key, &value, BPF_NOEXIST), 0);
 	for (key = 0; key < RETIRED; key++)
 		assert_int_equal(usermap_delete_elem(map, &key), 0);
 	assert_true(stop_start(&writer, STOP_AT(TP_COMMIT), 0, update_one, map));
-	assert_true(well_in_child(entries_stay_apart, map));
+	well = well_in_child(entries_stay_apart, map);
 	stop_finish(&writer);
+	assert_true(well);
 	usermap_close(map);
 }
 
@@ -188,8 +190,8 @@ static void *wait_without_end(void *unused)
 }
 
 /*
- * A thread that forks inside a section steps out of it while it waits for the grace period in progress. When another's fork is
- * done first, no grace period may begin that would take the first for outside and end.
+ * A thread that forks inside a section steps out of it while it waits for the grace period in progress. When another's
+ * fork is done first, no grace period may begin that would take the first for outside and end.
  */
 static void no_grace_period_passes_a_section_whose_thread_forks_with_others(void **state)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations that meet something bad end, and leave nothing behind that stops others: memory refused at an awkward moment, a
- * line that moves under a batch until the batch has to go entry by entry, a thread that ends in the middle of a write.
- *
- * What would never end is broken off by the test where it can be, else by the test's time limit.
+ * Operations that meet something bad end, and leave nothing behind that stops others: memory refused at an awkward
+ * moment, a line that moves under a batch until the batch has to go entry by entry, a thread that ends in the middle of
+ * a write. What would never end is broken off by the test.
  */
 /* cmocka.h wants these first */
 #include <setjmp.h>
@@ -62,7 +61,7 @@ static int refuse_pages(const char *what)
 	return ++refused <= MANY_REFUSED;
 }
 
-/* Overflow nodes that wait are a reason to try again only if it's nodes that are missing: elements don't come from there. */
+/* Overflow nodes that wait are a reason to try again only if it's nodes that are missing: elements don't come of it. */
 static void update_without_memory_for_elements_is_ENOMEM_while_nodes_wait(void **state)
 {
 	struct usermap_opts opts = { .sz = sizeof(opts), .map_flags = BPF_F_NO_PREALLOC };
@@ -103,7 +102,7 @@ static void update_without_memory_for_elements_is_ENOMEM_while_nodes_wait(void *
 /* A line that moves */
 
 #define SPAN	    1024
-#define MAX_CHANGES 24	/* more than a batch copies in vain before it goes entry by entry */
+#define MAX_CHANGES 24	   /* more than a batch copies in vain before it goes entry by entry */
 #define MANY_POINTS 100000 /* a batch that passes more of them with nothing changing would go on for ever */
 
 /* Changes to the line, made at the batch's own test points: another thread that is always faster. */
@@ -154,8 +153,8 @@ static void batch_over_an_empty_bucket(unsigned period, unsigned changes)
 }
 
 /*
- * The first line has an overflow node, its second bucket is empty, and gets an entry at each moment of a batch that begins
- * there: also when the batch, having room for nothing, goes entry by entry already.
+ * The first line has an overflow node, its second bucket is empty, and gets an entry at each moment of a batch that
+ * begins there: also when the batch, having room for nothing, goes entry by entry already.
  */
 static void lookup_batch_ends_when_an_empty_bucket_grows_under_it(void **state)
 {
@@ -216,8 +215,8 @@ static void *write_often(void *argument)
 	return NULL;
 }
 
-/* The thread's record says that an operation is going on: whoever got it next would seem to be a handler that interrupts that
- * operation, and be told -EBUSY for ever. */
+/* The thread's record says that an operation is going on: whoever got it next would seem to be a handler that interrupts
+ * that operation, and be told -EBUSY. */
 static void writes_after_a_thread_ended_inside_one_succeed(void **state)
 {
 	struct writes w = { .err = 0 };
