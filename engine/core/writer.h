@@ -107,8 +107,7 @@ static inline struct writer *writer_begin(struct writer_set *set, uint32_t n_cpu
 
 static inline void writer_end(struct writer *w)
 {
-	/* release: the operation's effects come before its end */
-	atomic_store_explicit(&w->record->op, (w->owner >> RECORD_BITS) + 1, memory_order_release);
+	writer_leave(w, w->owner >> RECORD_BITS);
 }
 
 #endif

@@ -195,12 +195,6 @@ static void run_row(void **state)
 		close(fd);
 }
 
-/* Rules that take more than one call. */
-struct act_row {
-	const char *name;
-	void (*act)(abi_bpf bpf);
-};
-
 static void tails(abi_bpf bpf)
 {
 	static const int commands[] = { LOOKUP, TAKE, UPDATE, DELETE };
@@ -397,16 +391,9 @@ static const struct act_row acts[] = {
 	{ "batch_of_large_elements", large_elements },
 };
 
-static void act(void **state)
-{
-	const struct row_test *test = *state;
-
-	((const struct act_row *)test->row)->act(test->bpf);
-}
-
 int main(void)
 {
-	static const struct row_table tables[] = { ROW_TABLE(rows, run_row), ROW_TABLE(acts, act) };
+	static const struct row_table tables[] = { ROW_TABLE(rows, run_row), ROW_TABLE(acts, run_act) };
 
 	return run_tables("batch", tables, 2);
 }

@@ -143,12 +143,6 @@ static void create(void **state)
 	assert_int_equal(result < 0 ? result : 0, row->expected);
 }
 
-/* Rules that take more than an attr. */
-struct act_row {
-	const char *name;
-	void (*act)(abi_bpf bpf);
-};
-
 static void tail(abi_bpf bpf)
 {
 	for (unsigned at = 92; at < ABI_ATTR_SIZE; at++) {
@@ -229,16 +223,9 @@ static const struct act_row acts[] = {
 	{ "create_for_one_program", program_hash },
 };
 
-static void act(void **state)
-{
-	const struct row_test *test = *state;
-
-	((const struct act_row *)test->row)->act(test->bpf);
-}
-
 int main(void)
 {
-	static const struct row_table tables[] = { ROW_TABLE(rows, create), ROW_TABLE(acts, act) };
+	static const struct row_table tables[] = { ROW_TABLE(rows, create), ROW_TABLE(acts, run_act) };
 	int path = open("/", O_PATH), file = open("/", O_RDONLY);
 
 	if (dup2(path, PATH_FD) < 0 || dup2(file, FILE_FD) < 0)

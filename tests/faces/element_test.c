@@ -253,12 +253,6 @@ static void run_row(void **state)
 		close(fd);
 }
 
-/* Rules that take more than one call. */
-struct act_row {
-	const char *name;
-	void (*act)(abi_bpf bpf);
-};
-
 static void tails(abi_bpf bpf)
 {
 	static const struct {
@@ -475,16 +469,9 @@ static const struct act_row acts[] = {
 	{ "info_needs_no_read_access", info_of_write_only },
 };
 
-static void act(void **state)
-{
-	const struct row_test *test = *state;
-
-	((const struct act_row *)test->row)->act(test->bpf);
-}
-
 int main(void)
 {
-	static const struct row_table tables[] = { ROW_TABLE(rows, run_row), ROW_TABLE(acts, act) };
+	static const struct row_table tables[] = { ROW_TABLE(rows, run_row), ROW_TABLE(acts, run_act) };
 
 	return run_tables("element", tables, 2);
 }

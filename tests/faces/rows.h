@@ -49,6 +49,19 @@ static inline void row_name(char *to, size_t size, const char *side, const void 
 	snprintf(to, size, "%s: %s", side, name);
 }
 
+/* Rows for rules that take more than one call, and what runs them. */
+struct act_row {
+	const char *name;
+	void (*act)(abi_bpf bpf);
+};
+
+static inline void run_act(void **state)
+{
+	const struct row_test *test = *state;
+
+	((const struct act_row *)test->row)->act(test->bpf);
+}
+
 static inline int run_tables(const char *group, const struct row_table *tables, size_t n_tables)
 {
 	const char *why;
