@@ -14,9 +14,10 @@
  * A credit can also be in hand: an insert's that is not committed yet, or a removal's that is not given back yet. Then
  * the map has fewer entries than credits are gone. So an operation marks its record before a credit can leave the
  * counters or an entry, and clears the mark after the credit has arrived; and the records are read between the passes
- * of the double collect. No mark seen, no version moved: at the instant of the first pass no credit was free or in
- * hand, that is, entries were max_entries. (One that was in hand then, and whose mark is gone when it is read, was
- * given back since, and moved a version, or was committed.)
+ * of the double collect. No mark seen, no version moved: no credit was free at the instant of the first pass, and each
+ * that was in hand then had become an entry's when its mark was read. (One that was given back has moved a version.) The
+ * marks are not read at one instant, so a removal may have begun meanwhile: entries together with the writes in progress
+ * reached max_entries, which is what G3 says.
  */
 #ifndef ENGINE_CORE_CREDIT_H
 #define ENGINE_CORE_CREDIT_H

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Updates: insert, and the three ways to replace. See hash.c. */
 #include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "map/hash.h"
 #include "map/hash_walk.h"
 #include "map/hash_write.h"
 
-/* How often a full map's insert lets others run while one of them has a credit in hand. */
-#define CREDIT_PATIENCE 2000
+/*
+ * How often a full map's insert lets others run while one of them has a credit in hand: first by yields, then, as the one
+ * may be waiting for another CPU, by naps; some 30 milliseconds in all.
+ */
+#define CREDIT_PATIENCE 600
+#define CREDIT_YIELDS	200
+#define CREDIT_NAP_NS	20000
 
 /* What an update has in hand. */
 struct attempt {
@@ -43,8 +51,13 @@ HASH_INLINE void take_element(struct attempt *a, struct hash_kind kind)
 
 static void let_others_run(unsigned *patience)
 {
+	const struct timespec nap = { .tv_nsec = CREDIT_NAP_NS };
+
 	TEST_POINT(TP_WAIT);
-	sched_yield();
+	if (*patience > CREDIT_PATIENCE - CREDIT_YIELDS)
+		sched_yield();
+	else
+		syscall(SYS_nanosleep, &nap, NULL); /* not the library's: that one is a cancellation point */
 	--*patience;
 }
 
