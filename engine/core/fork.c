@@ -3,8 +3,9 @@
  * fork(): the child has one thread, a copy of every private map, and the same shared maps.
  *
  * Before: no grace period is in progress, and the locks of the threads' registry are held, so the child's copies are
- * whole. Child, shared maps: the records belong to the parent's threads, so every writer is dropped; the next write
- * takes a record of the child's own. A child forked by a signal handler that interrupted a write to a shared map must
+ * whole. Child, shared maps: the records and the process slots (process.h) belong to the parent, so every writer is
+ * dropped; the next write takes a record and a slot of the child's own. A value lock that the forking thread holds is
+ * not the child's. A child forked by a signal handler that interrupted a write to a shared map must
  * therefore not return from the handler: it would go on with the parent's record.
  * Child, private maps: the forking thread's writer is good; the other threads are gone. If one of them was inside an
  * operation, its element, its claim or its credit would be lost in the copy: the map is rebuilt from what is published
@@ -17,6 +18,8 @@
 #include <stddef.h>
 
 #include "core/alloc.h"
+#include "core/lockmaps.h"
+#include "core/process.h"
 #include "core/reclaim.h"
 #include "core/writer.h"
 
@@ -52,32 +55,29 @@ static void prepare(void)
 {
 	reclaim_fork_prepare(); /* first: it may have to wait for readers, which may need the registry's lock */
 	thread_fork_prepare();
+	process_fork_prepare();
 }
 
 static void parent(void)
 {
+	process_fork_parent();
 	thread_fork_parent();
 	reclaim_fork_parent();
-}
-
-static struct writer *writer_of(const struct writer_set *set)
-{
-	struct writer *w = thread_writer(set->map_id);
-
-	return w ? w : thread_late_writer(set->map_id);
 }
 
 static void child(void)
 {
 	reclaim_fork_child();
+	process_fork_child();
+	lockmaps_fork_child();
 	thread_fork_child(keep, orphan);
 	while (broken_sets) {
 		struct writer_set *set = broken_sets;
 
 		broken_sets = set->next_broken;
 		set->broken = false;
-		if (!in_operation(writer_of(set)))
-			set->repair(set, writer_of(set));
+		if (!in_operation(writer_find(set)))
+			set->repair(set, writer_find(set));
 	}
 }
 

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/mempolicy.h>
 #include <stdatomic.h>
@@ -21,6 +22,7 @@
 
 #define MAX_CPUS    4096u	   /* of a region's layout; above any Linux configuration in use */
 #define MAX_NODES   1024u	   /* the kernel's largest MAX_NUMNODES */
+#define LIST_ROOM   (MAX_CPUS * 5) /* of a list of CPUs at its longest: every number of four digits, and a comma */
 #define FREE_ENOUGH (256ull << 20) /* with so much to spare nobody need look closer */
 
 /* Reads a small file whole; false if it isn't there. */
@@ -66,6 +68,16 @@ unsigned id_list_count(const char *list)
 	return n < MAX_CPUS ? (unsigned)n : MAX_CPUS;
 }
 
+unsigned id_list_end(const char *list)
+{
+	unsigned long first, last, end = 0;
+
+	while (id_list_next(&list, &first, &last))
+		if (last >= end)
+			end = last < MAX_CPUS ? last + 1 : MAX_CPUS;
+	return (unsigned)end;
+}
+
 bool id_list_has(const char *list, unsigned long id)
 {
 	unsigned long first, last;
@@ -76,23 +88,49 @@ bool id_list_has(const char *list, unsigned long id)
 	return false;
 }
 
+struct cpus {
+	unsigned count, end;
+};
+
+static struct cpus read_possible_cpus(void)
+{
+	char text[LIST_ROOM];
+	struct cpus cpus = { 0, 0 };
+	long configured;
+
+	if (read_text("/sys/devices/system/cpu/possible", text, sizeof(text)))
+		cpus = (struct cpus){ id_list_count(text), id_list_end(text) };
+	if (cpus.count)
+		return cpus;
+	configured = sysconf(_SC_NPROCESSORS_CONF);
+	cpus.count = configured < 1 ? 1 : configured > MAX_CPUS ? MAX_CPUS : (unsigned)configured;
+	cpus.end = cpus.count;
+	return cpus;
+}
+
+/* Read once for the life of the process. */
+static struct cpus possible(void)
+{
+	static _Atomic uint64_t cached; /* {end, count}, 0: not asked yet. Whoever asks gets the same answer */
+	uint64_t both = atomic_load_explicit(&cached, memory_order_relaxed); /* relaxed: numbers, nothing behind them */
+
+	if (!both) {
+		struct cpus cpus = read_possible_cpus();
+
+		both = (uint64_t)cpus.end << 32 | cpus.count;
+		atomic_store_explicit(&cached, both, memory_order_relaxed); /* relaxed: as above */
+	}
+	return (struct cpus){ .count = (unsigned)both, .end = (unsigned)(both >> 32) };
+}
+
 unsigned possible_cpus(void)
 {
-	static atomic_uint cached; /* 0: not asked yet. Whoever asks gets the same answer */
-	unsigned n = atomic_load_explicit(&cached, memory_order_relaxed); /* relaxed: a number, nothing behind it */
-	char text[4096];
+	return possible().count;
+}
 
-	if (n)
-		return n;
-	if (read_text("/sys/devices/system/cpu/possible", text, sizeof(text)))
-		n = id_list_count(text);
-	if (!n) {
-		long configured = sysconf(_SC_NPROCESSORS_CONF);
-
-		n = configured < 1 ? 1 : configured > MAX_CPUS ? MAX_CPUS : (unsigned)configured;
-	}
-	atomic_store_explicit(&cached, n, memory_order_relaxed); /* relaxed: as above */
-	return n;
+unsigned possible_cpu_ids(void)
+{
+	return possible().end;
 }
 
 bool numa_node_ok(uint32_t node)
@@ -117,6 +155,34 @@ void numa_prefer(void *base, size_t size, uint32_t node)
 	/* The raw call: libnuma would be a dependency for one line. One bit more than there are: the kernel takes one
 	 * off. */
 	syscall(SYS_mbind, base, size, MPOL_PREFERRED, mask, (unsigned long)MAX_NODES + 1, 0);
+}
+
+/* The areas of the CPUs in the list. */
+static void prefer_for(const char *cpus, unsigned char *base, size_t area, unsigned n_cpus, uint32_t node)
+{
+	unsigned long first, last;
+
+	while (id_list_next(&cpus, &first, &last))
+		for (; first <= last && first < n_cpus; first++)
+			numa_prefer(base + first * area, area, node);
+}
+
+void numa_spread(const char *nodes, void *base, size_t area, unsigned n_cpus)
+{
+	char online[4096], path[PATH_MAX], cpus[LIST_ROOM];
+	const char *list = online;
+	unsigned long first, last;
+
+	snprintf(path, sizeof(path), "%s/online", nodes);
+	if (!read_text(path, online, sizeof(online)) || id_list_count(online) < 2)
+		return;
+	while (id_list_next(&list, &first, &last)) {
+		for (; first <= last && first < MAX_NODES; first++) {
+			snprintf(path, sizeof(path), "%s/node%lu/cpulist", nodes, first);
+			if (read_text(path, cpus, sizeof(cpus)))
+				prefer_for(cpus, base, area, n_cpus, (uint32_t)first);
+		}
+	}
 }
 
 bool memory_available(uint64_t size)

@@ -34,9 +34,16 @@ struct record {
 	_Atomic uint32_t outgoing;
 	_Atomic uint32_t credit; /* the mark of credit.h: credits in hand. By the holder; read by inserts that find no
 	                             * credit */
-	_Atomic uint32_t announced; /* element stored to in place on a map that reuses at once */
-	_Atomic uint32_t lock;	    /* value lock held */
-	uint32_t reserved[4];
+	_Atomic uint32_t
+		announced; /* element whose per-CPU values are being stored to in place. By the holder; read by who
+	                             * reuses elements, or waits for such stores */
+	/* The value lock held, or being taken: the value's number, the lock word's sequence before, and whose spare
+	 * (record index + 1) is being copied into the value. By the holder; read by who reuses elements and by who
+	 * takes over */
+	_Atomic uint32_t lock;
+	_Atomic uint32_t lock_sequence;
+	_Atomic uint32_t redo;
+	uint32_t reserved[2];
 	struct cache elements;
 	struct cache nodes;
 	uint32_t reserved2[4];

@@ -31,8 +31,8 @@
 #define FALLOCATE_STEP (8ull << 20)
 
 /* The whole layout is compared at once, so it must have no holes. */
-_Static_assert(sizeof(struct map_attr) == 48, "struct map_attr has padding");
-_Static_assert(sizeof(struct region_layout) == 48 + 8 + 3 * 8 * PART_N + 8, "struct region_layout has padding");
+_Static_assert(sizeof(struct map_attr) == 72, "struct map_attr has padding");
+_Static_assert(sizeof(struct region_layout) == 72 + 8 + 4 * 8 * PART_N + 8, "struct region_layout has padding");
 _Static_assert(sizeof(struct region_header) <= REGION_PAGE, "the header is one page");
 
 static uint64_t round_up(uint64_t n, uint64_t unit)
@@ -40,21 +40,32 @@ static uint64_t round_up(uint64_t n, uint64_t unit)
 	return (n + unit - 1) / unit * unit;
 }
 
-bool region_layout_add(struct region_layout *layout, enum region_part part, uint64_t size, uint64_t prealloc)
+bool region_layout_add_areas(struct region_layout *layout, enum region_part part, uint32_t n, uint64_t area_size,
+			     uint64_t prealloc)
 {
 	uint64_t end = 0;
 
-	assert(prealloc <= size);
+	assert(prealloc <= area_size);
 	for (int p = 0; p < (int)part; p++)
 		if (layout->offset[p] + layout->size[p] > end)
 			end = layout->offset[p] + layout->size[p];
-	end = round_up(end, size >= HUGE_PAGE ? HUGE_PAGE : REGION_PAGE);
-	if (size > REGION_MAX || end > REGION_MAX - size)
+	if (area_size > REGION_MAX / n)
+		return false;
+	if (n > 1)
+		area_size = round_up(area_size, REGION_PAGE);
+	end = round_up(end, area_size * n >= HUGE_PAGE ? HUGE_PAGE : REGION_PAGE);
+	if (area_size > REGION_MAX / n || end > REGION_MAX - area_size * n)
 		return false;
 	layout->offset[part] = end;
-	layout->size[part] = size;
+	layout->size[part] = area_size * n;
+	layout->areas[part] = n;
 	layout->prealloc[part] = prealloc;
 	return true;
+}
+
+bool region_layout_add(struct region_layout *layout, enum region_part part, uint64_t size, uint64_t prealloc)
+{
+	return region_layout_add_areas(layout, part, 1, size, prealloc);
 }
 
 bool region_layout_end(struct region_layout *layout)
@@ -102,6 +113,13 @@ static int note_file(struct region *region)
 static bool names_file(const struct region *region, struct stat *st)
 {
 	return fstat(region->fd, st) == 0 && st->st_dev == region->device && st->st_ino == region->inode;
+}
+
+bool region_fd_is_ours(const struct region *region)
+{
+	struct stat st;
+
+	return names_file(region, &st);
 }
 
 static int obtain_file(const struct region *region, uint64_t offset, uint64_t size)
@@ -236,20 +254,33 @@ static uint64_t hugetlbfs_page(int fd)
 	return fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC ? (uint64_t)fs.f_bsize : 0;
 }
 
+/* Where an area of a part begins. */
+static uint64_t area_offset(const struct region_layout *layout, int part, uint64_t area)
+{
+	return layout->offset[part] + area * (layout->size[part] / layout->areas[part]);
+}
+
+/* Refused where there are no huge pages, and on hugetlbfs, where there is nothing else: no harm. */
+static void advise_area(const struct region *region, uint64_t offset, uint64_t size)
+{
+	uint64_t end = round_up(offset + size, HUGE_PAGE);
+
+	offset = offset / REGION_PAGE * REGION_PAGE;
+	if (end > region->size)
+		end = region->size;
+	madvise(region->base + offset, end - offset, MADV_HUGEPAGE);
+}
+
 void region_advise(struct region *region, const struct region_layout *layout)
 {
 	bool any = false;
 
 	/* Only where memory is obtained at once; elsewhere they would take 2 MiB for a few bytes. */
 	for (int p = 0; p < PART_N; p++) {
-		uint64_t end = round_up(layout->offset[p] + layout->prealloc[p], HUGE_PAGE);
-
 		if (layout->prealloc[p] < HUGE_PAGE)
 			continue;
-		if (end > region->size)
-			end = region->size;
-		/* Refused where there are none, and on hugetlbfs, where there is nothing else: no harm. */
-		madvise(region->base + layout->offset[p], end - layout->offset[p], MADV_HUGEPAGE);
+		for (uint64_t a = 0; a < layout->areas[p]; a++)
+			advise_area(region, area_offset(layout, p, a), layout->prealloc[p]);
 		any = true;
 	}
 	if (region->fd < 0)
@@ -258,23 +289,30 @@ void region_advise(struct region *region, const struct region_layout *layout)
 		region->huge_pages = hugetlbfs_page(region->fd) || (any && huge_pages_shared(region->fd));
 }
 
+static int preallocate_area(struct region *region, uint64_t offset, uint64_t size)
+{
+	int error = obtain(region, offset, round_up(size, REGION_PAGE));
+
+	if (!error)
+		mark_obtained(region, offset, size);
+	return error;
+}
+
 static int preallocate(struct region *region, const struct region_layout *layout)
 {
 	uint64_t total = REGION_PAGE;
 
 	for (int p = 0; p < PART_N; p++)
-		total += layout->prealloc[p];
+		total += layout->prealloc[p] * layout->areas[p];
 	if (!memory_available(total))
 		return -ENOMEM;
 	for (int p = 0; p < PART_N; p++) {
-		int error;
+		for (uint64_t a = 0; layout->prealloc[p] && a < layout->areas[p]; a++) {
+			int error = preallocate_area(region, area_offset(layout, p, a), layout->prealloc[p]);
 
-		if (!layout->prealloc[p])
-			continue;
-		error = obtain(region, layout->offset[p], round_up(layout->prealloc[p], REGION_PAGE));
-		if (error)
-			return error;
-		mark_obtained(region, layout->offset[p], layout->prealloc[p]);
+			if (error)
+				return error;
+		}
 	}
 	return obtain(region, region->size - REGION_PAGE, REGION_PAGE);
 }
@@ -325,6 +363,20 @@ static int reopen(int fd, bool read_only)
 	return own < 0 ? -errno : own;
 }
 
+int region_reopen(const struct region *region)
+{
+	struct region again = *region;
+	struct stat st;
+
+	if (!names_file(region, &st))
+		return -ENOMEM;
+	again.fd = reopen(region->fd, false);
+	if (again.fd < 0 || names_file(&again, &st))
+		return again.fd;
+	close(again.fd); /* ours was closed between the two */
+	return -ENOMEM;
+}
+
 static int open_file(enum region_kind kind, const char *path, int fd)
 {
 	struct stat st;
@@ -367,19 +419,29 @@ static int size_file(struct region *region, enum region_kind kind)
 	return 0;
 }
 
-static int create(struct region *region, const struct region_layout *layout, enum region_kind kind)
+/* Decides what page comes from which node: before the first touch. */
+static void place(const struct region *region, const struct region_layout *layout)
 {
 	const struct map_attr *attr = &layout->attr;
+
+	if (attr->map_flags & BPF_F_NUMA_NODE)
+		numa_prefer(region->base, region->size, attr->numa_node);
+	for (int p = 0; p < PART_N; p++)
+		if (layout->areas[p] > 1)
+			numa_spread(NUMA_NODES, region->base + layout->offset[p], layout->size[p] / layout->areas[p],
+				    (unsigned)layout->areas[p]);
+}
+
+static int create(struct region *region, const struct region_layout *layout, enum region_kind kind)
+{
 	int error = kind == REGION_PRIVATE ? 0 : size_file(region, kind);
 
 	if (!error)
 		error = map_region(region);
 	if (error)
 		return error;
-	/* Both before the first touch, which decides what page comes from where. */
-	if (attr->map_flags & BPF_F_NUMA_NODE)
-		numa_prefer(region->base, region->size, attr->numa_node);
-	region_advise(region, layout);
+	place(region, layout);
+	region_advise(region, layout); /* before the first touch, too */
 	error = preallocate(region, layout);
 	if (error)
 		return error;

@@ -29,11 +29,14 @@
 #include "core/machine.h"
 
 enum region_part {
-	PART_INDEX,    /* hash lines */
-	PART_ELEMENTS, /* hash elements, array values */
-	PART_NODES,    /* overflow nodes */
-	PART_RECORDS,  /* thread records */
-	PART_LISTS,    /* credits and freelist heads, one line a CPU each */
+	PART_INDEX,	/* hash lines */
+	PART_ELEMENTS,	/* hash elements, array values */
+	PART_NODES,	/* overflow nodes */
+	PART_RECORDS,	/* thread records */
+	PART_LISTS,	/* credits and freelist heads, one line a CPU each */
+	PART_PROCESSES, /* process slots (core/process.h); maps with spin locks */
+	PART_SPARES,	/* a spare value for each thread record; maps with spin locks */
+	PART_PERCPU,	/* per-CPU values: one area a CPU */
 	PART_N
 };
 
@@ -43,13 +46,14 @@ struct region_layout {
 	uint32_t n_cpus; /* possible CPUs when the map was made */
 	uint64_t offset[PART_N];
 	uint64_t size[PART_N];
-	uint64_t prealloc[PART_N]; /* bytes touched at creation */
+	uint64_t areas[PART_N];	   /* the part is so many areas of equal size, one a CPU; mostly 1 */
+	uint64_t prealloc[PART_N]; /* bytes of each area touched at creation */
 	uint64_t total;		   /* with the header page */
 };
 
 #define REGION_PAGE	      4096u
 #define REGION_MAGIC	      0x50414d5245535521ull /* "!USERMAP" */
-#define REGION_LAYOUT_VERSION 1u
+#define REGION_LAYOUT_VERSION 2u
 #define REGION_PARITY	      0x0612u /* Linux 6.18 */
 
 /* The last page of the region. All fields but the atomics are written once, before the region is visible to others. */
@@ -62,6 +66,8 @@ struct region_header {
 	_Atomic uint32_t frozen;       /* set once by freeze; any process reads it. Monotonic, so relaxed */
 	_Atomic uint32_t id;	       /* the command face's map id, 0 elsewhere; written before the fd is handed out */
 	_Atomic uint32_t records_used; /* records [0, this) have ever been held; only grows */
+	uint32_t
+		percpu_atomic; /* per-CPU types: additions are atomic instructions, not restartable sequences (percpu.c) */
 };
 
 /* Process-local; written by create and attach only, but for the bits of `obtained`. */
@@ -81,6 +87,10 @@ struct region {
 /* Adds a part to a layout; false if the region would pass 2^47 bytes. Call in the order of enum region_part, with
  * prealloc <= size. */
 bool region_layout_add(struct region_layout *layout, enum region_part part, uint64_t size, uint64_t prealloc);
+/* The same for a part of n areas of at least area_size bytes each, whole pages so that no two CPUs share a line. The
+ * size of an area is then layout->size[part] / n. prealloc: of each area. */
+bool region_layout_add_areas(struct region_layout *layout, enum region_part part, uint32_t n, uint64_t area_size,
+			     uint64_t prealloc);
 /* Ends a layout: sets total. map_create() and map_attach() call it after the type has added its parts. */
 bool region_layout_end(struct region_layout *layout);
 
@@ -103,6 +113,12 @@ bool region_layout_equal(const struct region_layout *a, const struct region_layo
  * checked. */
 void region_advise(struct region *region, const struct region_layout *layout);
 void region_close(struct region *region);
+
+/* Whether the program has not closed the region's descriptor. */
+bool region_fd_is_ours(const struct region *region);
+/* A further description of a shared region's file, open for writing: its descriptor, -ENOMEM if the program has closed
+ * the region's, or open(2)'s error. */
+int region_reopen(const struct region *region);
 
 /* Obtains the memory of [offset, offset + size), and of what lies with it in the same 256 KiB. 0 or -ENOMEM.
  * Idempotent, any thread; not for read-only regions. Cheap when it was called for the same memory before. */

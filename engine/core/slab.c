@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "core/percpu.h"
 #include "core/reclaim.h"
 #include "core/testpoint.h"
 
@@ -94,6 +95,64 @@ void slab_spill(struct slab *slab, struct cache *cache, uint32_t cpu)
 	cache->count[1] = cache->count[0];
 	cache->head[0] = 0;
 	cache->count[0] = 0;
+}
+
+void slab_give_suspect(struct slab *slab, struct cache *cache, uint32_t cpu, uint32_t index)
+{
+	if (cache->head[1] && cache->count[1] >= slab->chunk) {
+		push_chains(slab, cpu, cache->head[1], cache->head[1]);
+		cache->head[1] = 0;
+	}
+	if (!cache->head[1])
+		cache->count[1] = 0;
+	/* relaxed: as in slab_give */
+	atomic_store_explicit(slab_link(slab, index), cache->head[1], memory_order_relaxed);
+	cache->head[1] = index;
+	cache->count[1]++;
+}
+
+/* Of n objects, clears those in the list that some record announces. */
+static void strike_announced(const struct slab *slab, uint32_t *objects, unsigned n)
+{
+	uint32_t used;
+
+	/* against the fence between an announcement and the check that follows it: either it is seen here, or the check
+	 * sees that the object was taken out before it came here */
+	atomic_thread_fence(memory_order_seq_cst);
+	used = atomic_load_explicit(&slab->region->header->records_used, memory_order_relaxed);
+	for (uint32_t r = 0; r < used && r < RECORDS; r++) {
+		/* acquire: what was stored before the announcement was cleared comes before the object's reuse */
+		uint32_t announced = atomic_load_explicit(&slab->hazards[r].announced, memory_order_acquire);
+		uint32_t locked = atomic_load_explicit(&slab->hazards[r].lock, memory_order_acquire);
+
+		for (unsigned i = 0; (announced || locked) && i < n; i++)
+			if (objects[i] == announced || objects[i] == locked)
+				objects[i] = 0;
+	}
+}
+
+/* Makes the chain that begins at head objects to take, in head[0], and puts what is announced aside, in head[1]. */
+static void sift(struct slab *slab, struct cache *cache, uint32_t cpu, uint32_t head)
+{
+	uint32_t objects[2 * CHUNK_MAX], clear[2 * CHUNK_MAX];
+	unsigned n = 0;
+
+	for (; head && n < 2 * CHUNK_MAX; n++) { /* a longer one is no work of ours */
+		objects[n] = clear[n] = head;
+		head = (uint32_t)atomic_load_explicit(slab_link(slab, head), memory_order_relaxed);
+	}
+	strike_announced(slab, clear, n);
+	cache->head[0] = 0;
+	cache->count[0] = 0;
+	while (n--) {
+		if (!clear[n]) {
+			slab_give_suspect(slab, cache, cpu, objects[n]);
+			continue;
+		}
+		atomic_store_explicit(slab_link(slab, clear[n]), cache->head[0], memory_order_relaxed);
+		cache->head[0] = clear[n];
+		cache->count[0]++;
+	}
 }
 
 void slab_close_chain(struct slab *slab, struct slab_chain *open)
@@ -228,6 +287,8 @@ static int take_fresh(struct slab *slab, struct cache *cache)
 		    region_touch(slab->region, (uint64_t)(slab->base - slab->region->base) + next * slab->object_size,
 				 (end - next) * slab->object_size))
 			return -ENOMEM;
+		if (end > slab->touched && slab->percpu && percpu_touch(slab->percpu, next, end - next))
+			return -ENOMEM;
 		TEST_POINT(TP_SLAB);
 	} while (!atomic_compare_exchange_weak_explicit(slab->fresh, &next, end, memory_order_relaxed,
 							memory_order_relaxed));
@@ -257,19 +318,56 @@ static int search(struct slab *slab, struct cache *cache, uint32_t cpu, bool may
 	return got;
 }
 
-int slab_refill(struct slab *slab, struct cache *cache, uint32_t cpu, bool may_wait)
+/* The cache's second chain becomes the first. Whether there is something to take then. */
+static bool turn_over(struct slab *slab, struct cache *cache, uint32_t cpu)
 {
-	if (cache->head[1]) {
-		cache->head[0] = cache->head[1];
-		cache->count[0] = cache->count[1];
-		cache->head[1] = 0;
-		return 0;
-	}
-	for (unsigned i = 0; i < PATIENCE; i++) {
-		int got = search(slab, cache, cpu, may_wait);
+	uint32_t head = cache->head[1];
 
-		if (got)
+	if (!head)
+		return false;
+	cache->head[1] = 0;
+	if (slab->hazards) {
+		sift(slab, cache, cpu, head);
+	} else {
+		cache->head[0] = head;
+		cache->count[0] = cache->count[1];
+	}
+	return cache->head[0] != 0;
+}
+
+/* Chains, linked, whose objects can't be reused at present. */
+struct aside {
+	uint32_t first, last;
+};
+
+/* What is left in the second chain is announced, all of it. It must not go back to the list before the search is over:
+ * it would be found there again and again, before everything else. */
+static void set_aside(struct slab *slab, struct cache *cache, struct aside *aside)
+{
+	uint32_t head = cache->head[1];
+
+	if (!slab->hazards || !head)
+		return;
+	set_next_chain(slab, head, aside->first);
+	if (!aside->first)
+		aside->last = head;
+	aside->first = head;
+	cache->head[1] = 0;
+}
+
+static int refill(struct slab *slab, struct cache *cache, uint32_t cpu, bool may_wait, struct aside *aside)
+{
+	for (unsigned i = 0; i < PATIENCE; i++) {
+		int got;
+
+		set_aside(slab, cache, aside);
+		got = search(slab, cache, cpu, may_wait);
+		if (got > 0 && slab->hazards && cache->head[0])
+			sift(slab, cache, cpu, cache->head[0]);
+		if (got < 0 || (got && slab_ready(cache)))
 			return got < 0 ? got : 0;
+		if (got)
+			continue;
 		/* Everything is in other hands: what waits comes back by a grace period, what is in flight in a
 		 * moment. */
 		if (oldest_cookie(slab) != UINT64_MAX)
@@ -278,6 +376,19 @@ int slab_refill(struct slab *slab, struct cache *cache, uint32_t cpu, bool may_w
 		sched_yield();
 	}
 	return -ENOMEM;
+}
+
+int slab_refill(struct slab *slab, struct cache *cache, uint32_t cpu, bool may_wait)
+{
+	struct aside aside = { 0, 0 };
+	int err;
+
+	if (turn_over(slab, cache, cpu))
+		return 0;
+	err = refill(slab, cache, cpu, may_wait, &aside);
+	if (aside.first)
+		push_chains(slab, cpu, aside.first, aside.last);
+	return err;
 }
 
 /* Relaxed throughout: the process has one thread. */

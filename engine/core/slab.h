@@ -18,6 +18,13 @@
  * How many objects there are: those that the map needs, those that may wait (twice the budget), and what caches can
  * hide: RECORD_SHARE a record. Whoever holds a credit therefore always finds an element in the end.
  *
+ * Hazards. Where values are stored in place (per-CPU values, BPF_F_LOCK) a writer may have found an element, stall, and
+ * store when it serves another key already. On maps that reuse at once such a writer first announces the element in its
+ * record (as announced, or as the value whose lock it takes), passes a full fence, and checks that the element still is
+ * in its place. Whoever reuses elements looks, after a full fence of its own, which ones are announced, and puts those
+ * aside. That is done for a whole chain at once: what is given back lies on a chain of its own (head[1]) until the
+ * cache runs out.
+ *
  * A thread stopped or killed anywhere keeps what its record's cache and its operation hold, no more; lists are
  * whole after every CAS.
  */
@@ -42,6 +49,8 @@ struct object {
 		link; /* published elements: the stamp. In a chain: {first object of the next chain, next object} */
 };
 
+struct percpu;
+
 struct slab_chain {
 	uint32_t head, count;
 };
@@ -56,8 +65,10 @@ struct slab {
 	size_t list; /* offset of this slab's list in struct cpu_line */
 	_Atomic uint64_t *fresh;
 	struct region *region;
-	uint64_t touched; /* objects below this were obtained at creation */
-	uint64_t budget;  /* objects that may wait before a writer outside any section waits; 0: reuse at once */
+	uint64_t touched;	      /* objects below this were obtained at creation */
+	const struct percpu *percpu;  /* slots that belong to the objects, NULL: none */
+	const struct record *hazards; /* the records, if objects they announce must not be reused; else NULL */
+	uint64_t budget; /* objects that may wait before a writer outside any section waits; 0: reuse at once */
 	/* {cookie, first chain}, and about how many wait there. Every writer of the process, by CAS */
 	struct {
 		_Alignas(64) struct pair stack;
@@ -113,7 +124,11 @@ static inline uint32_t slab_take(struct slab *slab, struct cache *cache)
 	return index;
 }
 
-static inline void slab_give(struct slab *slab, struct cache *cache, uint32_t cpu, uint32_t index)
+/* slab_give where hazards are looked at before the object is taken again. */
+void slab_give_suspect(struct slab *slab, struct cache *cache, uint32_t cpu, uint32_t index);
+
+/* slab_give of an object that was taken and never became visible: it can be taken again at once. */
+static inline void slab_put_back(struct slab *slab, struct cache *cache, uint32_t cpu, uint32_t index)
 {
 	if (cache->count[0] >= slab->chunk)
 		slab_spill(slab, cache, cpu);
@@ -123,6 +138,14 @@ static inline void slab_give(struct slab *slab, struct cache *cache, uint32_t cp
 	atomic_store_explicit(slab_link(slab, index), cache->head[0], memory_order_relaxed);
 	cache->head[0] = index;
 	cache->count[0]++;
+}
+
+static inline void slab_give(struct slab *slab, struct cache *cache, uint32_t cpu, uint32_t index)
+{
+	if (caa_unlikely(slab->hazards))
+		slab_give_suspect(slab, cache, cpu, index);
+	else
+		slab_put_back(slab, cache, cpu, index);
 }
 
 static inline void slab_retire(struct slab *slab, struct slab_chain *open, uint32_t index)

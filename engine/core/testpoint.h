@@ -23,6 +23,15 @@ enum test_point {
 	TP_CREDIT_EMPTY, /* between the two passes of the double collect */
 	TP_SLAB,	 /* before a shared freelist head is read or changed */
 	TP_RETIRE,	 /* an element was removed, before it goes to a list */
+	TP_ANNOUNCE,	 /* before an element is announced as stored to in place */
+	TP_ANNOUNCED,	 /* after it, before the check that it still is what it was */
+	TP_LOCK,	 /* before the CAS that takes a value's lock */
+	TP_LOCKED,	 /* when it is had */
+	TP_TAKEN,	 /* when it was had from a dead owner, whose store isn't finished yet */
+	TP_COPY,	 /* in the middle of a store under a lock, and of the copy for its redo */
+	TP_REDO,	 /* between the two: the store is noted, but not begun */
+	TP_UNLOCK,	 /* before a value's lock is released */
+	TP_UNLOCKED,	 /* after it, before the record says so */
 	TP_WAIT,	 /* in a loop that can't go on before another thread does */
 	TP_N
 };

@@ -82,21 +82,21 @@ static void end_section(void)
 /* Runs before the destructors of pthread keys: later calls of this thread go through late_self. */
 static void on_exit_thread(void *t)
 {
-	end_section();
 	thread_self = NULL;
 	exiting = true;
 	pthread_setspecific(key, NULL);
-	destroy(t);
+	destroy(t); /* in the section still, if there is one: a store under a value's lock may have to be finished */
+	end_section();
 }
 
 /* The key's destructor: for state made by late calls, be they the thread's first or not. */
 static void on_late_exit(void *t)
 {
-	end_section();
 	thread_self = NULL;
 	late_self = NULL;
 	exiting = true;
 	destroy(t);
+	end_section();
 }
 
 /* Early, so that the key is next to liburcu's: a key between the two could have a destructor that calls the library
@@ -299,5 +299,5 @@ void thread_fork_child(bool (*keep)(struct writer *writer), void (*orphan)(struc
 			mem_free(t->writers, t->n_writers * sizeof(*t->writers));
 		mem_free(t, sizeof(*t));
 	}
-	pthread_mutex_init(&lock, NULL);
+	pthread_mutex_unlock(&lock); /* locked by this thread in thread_fork_prepare */
 }

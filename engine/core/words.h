@@ -6,7 +6,9 @@
  * one relaxed atomic access: never torn, and no data race in the language's sense; what orders or validates the words
  * among each other is the caller's business. The caller's side is plain bytes of any size and alignment.
  *
- * The last word of a value whose size is no multiple of 8 is stored whole, padded with zeros, and loaded whole.
+ * The last word of a value whose size is no multiple of 8 is stored whole, padded with zeros, and loaded whole. The _exact
+ * stores leave the bytes behind the value as they are: they store that last word in pieces of 4, 2 and 1 bytes, which a load
+ * in between may see one without the other.
  */
 #ifndef ENGINE_CORE_WORDS_H
 #define ENGINE_CORE_WORDS_H
@@ -17,6 +19,8 @@
 
 /* Words alias whatever type a program keeps in its values. */
 typedef uint64_t __attribute__((may_alias)) word_t;
+typedef uint32_t __attribute__((may_alias)) word32_t;
+typedef uint16_t __attribute__((may_alias)) word16_t;
 
 #define WORDS_INLINE static inline __attribute__((always_inline))
 
@@ -90,21 +94,69 @@ WORDS_INLINE void words_load(void *dst, const void *words, size_t size)
 		tail_out(out, __atomic_load_n(word, __ATOMIC_RELAXED), size); /* relaxed: as word_load */
 }
 
-WORDS_INLINE void words_store(void *words, const void *src, size_t size)
+/* The whole words of a value. Returns how many bytes they are. */
+WORDS_INLINE size_t whole_words_store(void *words, const void *src, size_t size)
 {
 	word_t *word = words;
 	const unsigned char *in = src;
+	size_t left = size;
 
-	for (; size >= 32; size -= 32, word += 4, in += 32) {
+	for (; left >= 32; left -= 32, word += 4, in += 32) {
 		word_store(&word[0], in);
 		word_store(&word[1], in + 8);
 		word_store(&word[2], in + 16);
 		word_store(&word[3], in + 24);
 	}
-	for (; size >= 8; size -= 8, word++, in += 8)
+	for (; left >= 8; left -= 8, word++, in += 8)
 		word_store(word, in);
+	return size - left;
+}
+
+WORDS_INLINE void words_store(void *words, const void *src, size_t size)
+{
+	size_t done = whole_words_store(words, src, size), left = size - done;
+
+	if (left)
+		__atomic_store_n((word_t *)words + done / 8, tail_in((const unsigned char *)src + done, left),
+				 __ATOMIC_RELAXED); /* relaxed: as word_store */
+}
+
+/* The first bytes of a word, 0 < size < 8. relaxed: as word_store */
+WORDS_INLINE void tail_store(word_t *word, uint64_t bytes, size_t size)
+{
+	unsigned char *to = (unsigned char *)word;
+
+	if (size & 4) {
+		__atomic_store_n((word32_t *)to, (uint32_t)bytes, __ATOMIC_RELAXED);
+		to += 4;
+		bytes >>= 32;
+	}
+	if (size & 2) {
+		__atomic_store_n((word16_t *)to, (uint16_t)bytes, __ATOMIC_RELAXED);
+		to += 2;
+		bytes >>= 16;
+	}
+	if (size & 1)
+		__atomic_store_n(to, (unsigned char)bytes, __ATOMIC_RELAXED);
+}
+
+WORDS_INLINE void words_store_exact(void *words, const void *src, size_t size)
+{
+	size_t done = whole_words_store(words, src, size), left = size - done;
+
+	if (left)
+		tail_store((word_t *)words + done / 8, tail_in((const unsigned char *)src + done, left), left);
+}
+
+/* words_store_exact of zeros. */
+WORDS_INLINE void words_clear_exact(void *words, size_t size)
+{
+	word_t *word = words;
+
+	for (; size >= 8; size -= 8, word++)
+		__atomic_store_n(word, 0, __ATOMIC_RELAXED); /* relaxed: as word_store */
 	if (size)
-		__atomic_store_n(word, tail_in(in, size), __ATOMIC_RELAXED); /* relaxed: as word_store */
+		tail_store(word, 0, size);
 }
 
 #endif

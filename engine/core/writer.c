@@ -7,15 +7,30 @@
 #include <unistd.h>
 
 #include "core/alloc.h"
+#include "core/process.h"
 #include "core/testpoint.h"
+#include "core/vlock.h"
+
+/* What a record shall say of who holds it. Where others must be able to ask whether the holder lives, the process; 0: it can't
+ * be named. */
+static uint64_t name_self(const struct writer_set *set)
+{
+	if (!set->processes)
+		return (uint64_t)getpid() << 32 | (uint32_t)gettid();
+	if (process_join(set->processes))
+		return 0;
+	return atomic_load_explicit(&set->processes->self, memory_order_acquire); /* acquire: see process_join */
+}
 
 /* A free record, taken. RECORDS: all are held, or its memory can't be had. */
 static uint32_t take_record(struct writer_set *set)
 {
 	struct region_header *header = set->region->header;
-	uint64_t me = (uint64_t)getpid() << 32 | (uint32_t)gettid();
+	uint64_t me = name_self(set);
 	uint32_t used, i;
 
+	if (!me)
+		return RECORDS;
 	for (i = 0; i < RECORDS; i++) {
 		_Atomic uint64_t *holder = &set->records[i].holder;
 		uint64_t none = 0;
@@ -81,6 +96,10 @@ struct writer *writer_make(struct writer_set *set, int *err)
 
 void writer_release(struct writer *w)
 {
+	if (w->set->locks)
+		vlock_exit(w->set->locks, w);
+	/* release: whatever this thread was storing in place, it does no more */
+	atomic_store_explicit(&w->record->announced, 0, memory_order_release);
 	/* A thread that ends inside an operation (cancelled, or by a handler) leaves things half done: the record is
 	 * not for others, nor are the chains. */
 	if (!writer_busy(w)) {

@@ -16,6 +16,9 @@
 #include "core/slab.h"
 #include "core/thread.h"
 
+struct process_slots;
+struct value_locks;
+
 /* A map's writers, in this process. Set up before the map is used, constant afterwards but for the marked fields. */
 struct writer_set {
 	struct region *region;
@@ -23,7 +26,9 @@ struct writer_set {
 	uint64_t records_offset; /* of the records in the region */
 	struct slab *elements, *nodes;
 	uint32_t map_id;
-	bool private_memory; /* a forked child has its own copy */
+	struct process_slots *processes; /* of a shared region whose records tell which process holds them; else NULL */
+	const struct value_locks *locks; /* of a map with spin locks, else NULL */
+	bool private_memory;		 /* a forked child has its own copy */
 	/* makes a copy whole in which other threads were writing; self: the only thread's writer, if it has one */
 	void (*repair)(struct writer_set *set, struct writer *self);
 	bool broken; /* in a forked child: such a thread was found; see fork.c */
@@ -43,6 +48,14 @@ struct writer {
 struct writer *writer_make(struct writer_set *set, int *err);
 /* Waits until every operation that was going on at the call has ended. The caller is in none. */
 void writer_drain(struct writer_set *set);
+
+/* The thread's writer if it has one, even if the thread is exiting; else NULL. */
+static inline struct writer *writer_find(const struct writer_set *set)
+{
+	struct writer *w = thread_writer(set->map_id);
+
+	return w ? w : thread_late_writer(set->map_id);
+}
 
 /* Begins an operation. */
 static inline void writer_enter(struct writer *w)

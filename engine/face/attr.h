@@ -12,6 +12,7 @@
 /* Flags of BPF_MAP_CREATE, by their 6.18 values; headers may have them as enumerators, so the names are our own. */
 #define CREATE_VTYPE_BTF_OBJ_FD (1u << 15)
 #define CREATE_TOKEN_FD		(1u << 16)
+#define BTF_TOKEN_FD		(1u << 16) /* of BPF_BTF_LOAD */
 
 #define EXCL_PROG_HASH_SIZE 32u /* SHA-256 */
 #define ATTR_SIZE_LIMIT	    4096u
@@ -63,6 +64,16 @@ union command_attr {
 		__u32 info_len;
 		__u64 info;
 	} info;
+	struct {
+		__u64 btf;
+		__u64 log_buf;
+		__u32 size;
+		__u32 log_size;
+		__u32 log_level;
+		__u32 log_true_size; /* out */
+		__u32 flags;
+		__s32 token_fd;
+	} btf;
 	__u64 words[ATTR_WORDS];
 };
 _Static_assert(sizeof(union command_attr) == 168, "the attr of Linux 6.18");

@@ -95,7 +95,7 @@ int check_batch(const struct usermap *map, enum batch_kind kind, __u64 elem_flag
 
 	if (!find_batch_op(map, kind))
 		return -ENOTSUPP;
-	if (elem_flags) /* BPF_F_LOCK needs a spin lock; nothing else is a flag of batches */
+	if (elem_flags & ~(__u64)(map->spin_lock ? BPF_F_LOCK : 0)) /* nothing else is a flag of batches */
 		return -EINVAL;
 	if (lookup && map->ops->batch_flags_checked && flags)
 		return -EINVAL;

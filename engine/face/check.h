@@ -26,14 +26,18 @@ int check_name(char to[16], const char *from);
 int check_opts(void *to, size_t known_size, const void *opts);
 
 /* The flags of one element's lookup, update or lookup_and_delete that are refused before the key is looked at. */
-static inline int check_lock_flag(__u64 flags)
+static inline int check_lock_flag(const struct usermap *map, __u64 flags)
 {
-	return flags & BPF_F_LOCK ? -EINVAL : 0; /* no value has a spin lock */
+	return __builtin_expect(flags & BPF_F_LOCK && !map->spin_lock, 0) ? -EINVAL : 0;
 }
 
-/* From now on nothing is written by commands. */
-static inline int freeze_map(struct usermap *map)
+/* From now on nothing is written by commands. may_write: the caller could have. */
+static inline int freeze_map(struct usermap *map, bool may_write)
 {
+	if (map->spin_lock)
+		return -ENOTSUPP;
+	if (!may_write)
+		return -EPERM;
 	/* relaxed: freeze promises nothing about writes that race with it; one of two freezers must learn that it was
 	 * second */
 	return atomic_exchange_explicit(&map->region.header->frozen, 1, memory_order_relaxed) ? -EPERM : 0;

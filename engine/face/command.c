@@ -12,6 +12,7 @@
 
 #include "core/alloc.h"
 #include "core/sha256.h"
+#include "face/btf.h"
 #include "face/check.h"
 #include "face/fd.h"
 #include "face/usercopy.h"
@@ -27,7 +28,7 @@ struct bounce {
 static int bounce_get(struct bounce *bounce, const struct usermap *map)
 {
 	size_t key_room = ((size_t)map->key_size + 15) & ~(size_t)15;
-	size_t size = key_room + map->value_size;
+	size_t size = key_room + map->value_bytes;
 	unsigned char *room = bounce->stack;
 
 	bounce->allocated = 0;
@@ -96,17 +97,17 @@ static int copy_key(struct usermap *map, const union command_attr *attr, struct 
 
 static int copy_value_out(struct usermap *map, const union command_attr *attr, struct bounce *bounce)
 {
-	return usercopy_out(user_pointer(attr->elem.value), bounce->value, map->value_size);
+	return usercopy_out(user_pointer(attr->elem.value), bounce->value, map->value_bytes);
 }
 
 static int lookup_step(struct usermap *map, const union command_attr *attr, struct bounce *bounce)
 {
-	int error = check_lock_flag(attr->elem.flags);
+	int error = check_lock_flag(map, attr->elem.flags);
 
 	if (!error)
 		error = copy_key(map, attr, bounce);
 	if (!error)
-		error = map->ops->lookup(map, bounce->key, bounce->value, 0);
+		error = map->ops->lookup(map, bounce->key, bounce->value, attr->elem.flags);
 	return error ? error : copy_value_out(map, attr, bounce);
 }
 
@@ -119,12 +120,12 @@ static long command_lookup(const union command_attr *attr)
 
 static int update_step(struct usermap *map, const union command_attr *attr, struct bounce *bounce)
 {
-	int error = check_lock_flag(attr->elem.flags);
+	int error = check_lock_flag(map, attr->elem.flags);
 
 	if (!error)
 		error = copy_key(map, attr, bounce);
 	if (!error)
-		error = usercopy_in(bounce->value, user_pointer(attr->elem.value), map->value_size);
+		error = usercopy_in(bounce->value, user_pointer(attr->elem.value), map->value_bytes);
 	return error ? error : map->ops->update(map, bounce->key, bounce->value, attr->elem.flags);
 }
 
@@ -167,13 +168,14 @@ static long command_next_key(const union command_attr *attr)
 
 static int lookup_and_delete_step(struct usermap *map, const union command_attr *attr, struct bounce *bounce)
 {
-	int error = check_lock_flag(attr->elem.flags);
+	int error = check_lock_flag(map, attr->elem.flags);
 
 	if (!error)
 		error = copy_key(map, attr, bounce);
 	if (!error)
-		error = map->ops->lookup_and_delete ? map->ops->lookup_and_delete(map, bounce->key, bounce->value, 0)
-						    : -ENOTSUPP;
+		error = map->ops->lookup_and_delete
+				? map->ops->lookup_and_delete(map, bounce->key, bounce->value, attr->elem.flags)
+				: -ENOTSUPP;
 	return error ? error
 		     : copy_value_out(map, attr, bounce); /* EFAULT here: the element is gone, as in the kernel */
 }
@@ -192,10 +194,10 @@ static long command_freeze(const union command_attr *attr)
 
 	if (!tail_is_zero(attr, END_OF(elem.map_fd)))
 		return -EINVAL;
-	error = enter(attr->elem.map_fd, NULL, MAY_WRITE, &found);
+	error = enter(attr->elem.map_fd, NULL, 0, &found);
 	if (error)
 		return error;
-	error = freeze_map(found.map);
+	error = freeze_map(found.map, found.access & MAY_WRITE);
 	fd_leave();
 	return error;
 }
@@ -260,7 +262,8 @@ static int check_excess(const unsigned char *user, size_t known, size_t size)
 	return 0;
 }
 
-/* As the kernel does, over what the caller had there: the fields of offloading and BTF stay the caller's. */
+/* As the kernel does, over what the caller had there: the fields of offloading stay the caller's, and those of BTF if
+ * the map has none. */
 static void fill_info(const struct usermap *map, struct command_map_info *info)
 {
 	info->type = map->ops->type;
@@ -271,6 +274,11 @@ static void fill_info(const struct usermap *map, struct command_map_info *info)
 	info->max_entries = map->max_entries;
 	info->map_flags = map->map_flags;
 	memcpy(info->name, map->layout.attr.name, sizeof(info->name));
+	if (map->layout.attr.btf_id) {
+		info->btf_id = map->layout.attr.btf_id;
+		info->btf_key_type_id = map->layout.attr.btf_key_type_id;
+		info->btf_value_type_id = map->layout.attr.btf_value_type_id;
+	}
 	info->btf_vmlinux_value_type_id = 0;
 	info->map_extra = map->layout.attr.map_extra;
 }
@@ -379,6 +387,8 @@ static long run(int cmd, void *user, unsigned size)
 		return command_batch(BATCH_DELETE, &attr, user);
 	case BPF_OBJ_GET_INFO_BY_FD:
 		return command_info(&attr, user);
+	case BPF_BTF_LOAD:
+		return command_btf_load(&attr, user, size);
 	default:
 		return -EINVAL;
 	}

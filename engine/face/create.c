@@ -8,22 +8,14 @@
 #include "face/command.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <unistd.h>
 
+#include "face/btf.h"
 #include "face/check.h"
 #include "face/fd.h"
 #include "face/mapfile.h"
 #include "face/usercopy.h"
-
-/* A descriptor that must be of a kind that this library doesn't have. */
-static int refuse_fd(__u32 fd)
-{
-	int flags = fcntl((int)fd, F_GETFL);
-
-	return flags < 0 || (flags & O_PATH) ? -EBADF : -EINVAL; /* what was opened by O_PATH counts as not open */
-}
 
 static int check_first(const union command_attr *attr)
 {
@@ -41,13 +33,15 @@ static int check_token(const union command_attr *attr)
 	return attr->create.map_flags & CREATE_TOKEN_FD ? refuse_fd((__u32)attr->create.map_token_fd) : 0;
 }
 
-/* Offload to a device: no device of today does it. */
+/* Offload to a device: two types know it, no device of today does it. */
 static int check_device(const union command_attr *attr)
 {
 	char name[IF_NAMESIZE];
 
 	if (!attr->create.map_ifindex)
 		return 0;
+	if (attr->create.map_type != BPF_MAP_TYPE_HASH && attr->create.map_type != BPF_MAP_TYPE_ARRAY)
+		return -EINVAL;
 	return if_indextoname(attr->create.map_ifindex, name) ? -EOPNOTSUPP : -EINVAL;
 }
 
@@ -69,7 +63,8 @@ static int check_last(const union command_attr *attr, struct map_attr *wanted)
 	int error = check_name(wanted->name, attr->create.map_name);
 
 	if (!error && (attr->create.btf_key_type_id || attr->create.btf_value_type_id))
-		error = refuse_fd(attr->create.btf_fd); /* without BPF_BTF_LOAD there is no right one */
+		error = check_btf_fd(wanted, (int)attr->create.btf_fd, attr->create.btf_key_type_id,
+				     attr->create.btf_value_type_id);
 	if (!error)
 		error = check_excl_prog_hash(attr);
 	return error;

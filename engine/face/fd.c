@@ -196,7 +196,7 @@ bool usermap_bpf_check_fds(bool on)
 static int attach(int fd, uint64_t cookie)
 {
 	struct usermap *map;
-	int error = map_attach(fd, false, &map);
+	int error = COOKIE_ACCESS(cookie) == COOKIE_BTF ? -EINVAL : map_attach(fd, false, &map);
 
 	if (error)
 		return error;

@@ -18,7 +18,7 @@ static int answer(int result)
 
 static int check_sizes(const struct usermap *map, size_t key_sz, size_t value_sz)
 {
-	return key_sz == map->key_size && value_sz == map->value_size ? 0 : -EINVAL;
+	return key_sz == map->key_size && value_sz == map->value_bytes ? 0 : -EINVAL;
 }
 
 int usermap__lookup_elem(struct usermap *map, const void *key, size_t key_sz, void *value, size_t value_sz, __u64 flags)
@@ -34,7 +34,7 @@ int usermap__update_elem(struct usermap *map, const void *key, size_t key_sz, co
 
 int usermap__delete_elem(struct usermap *map, const void *key, size_t key_sz, __u64 flags)
 {
-	int error = check_sizes(map, key_sz, map->value_size);
+	int error = check_sizes(map, key_sz, map->value_bytes);
 
 	if (!error && flags) /* the kernel's delete takes none */
 		error = -EINVAL;
@@ -49,5 +49,5 @@ int usermap__lookup_and_delete_elem(struct usermap *map, const void *key, size_t
 
 int usermap__get_next_key(struct usermap *map, const void *cur_key, void *next_key, size_t key_sz)
 {
-	return answer(check_sizes(map, key_sz, map->value_size) ?: usermap_get_next_key(map, cur_key, next_key));
+	return answer(check_sizes(map, key_sz, map->value_bytes) ?: usermap_get_next_key(map, cur_key, next_key));
 }

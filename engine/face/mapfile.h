@@ -20,6 +20,8 @@
 #define COOKIE_KEY(cookie)    ((cookie) & ((1ull << COOKIE_ACCESS_SHIFT) - 1))
 #define COOKIE_ACCESS(cookie) ((unsigned)((cookie) >> COOKIE_ACCESS_SHIFT) & 3u) /* enum access */
 #define COOKIE_ID(cookie)     ((uint32_t)(cookie))
+/* In the place of an access: the file is no map, but BTF (btf.c). */
+#define COOKIE_BTF 0u
 
 /* The cookie of a descriptor. -EBADF: closed; -EINVAL: not a map. */
 static inline int mapfile_cookie(int fd, uint64_t *cookie)

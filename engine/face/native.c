@@ -10,6 +10,7 @@
 #include <usermap/usermap.h>
 
 #include "core/alloc.h"
+#include "face/btf.h"
 #include "face/check.h"
 #include "face/mapfile.h"
 #include "face/usercopy.h"
@@ -30,11 +31,13 @@ static int backing_of(const struct usermap_opts *opts, struct map_backing *backi
 {
 	__u32 memory = opts->memory;
 
-	if (memory > USERMAP_MEMORY_SHARED || opts->reuse > USERMAP_REUSE_AT_ONCE)
+	if (memory > USERMAP_MEMORY_SHARED || opts->reuse > USERMAP_REUSE_AT_ONCE || opts->n_cpus > MAP_MAX_CPUS)
 		return -EINVAL;
 	if (memory == USERMAP_MEMORY_DEFAULT)
 		memory = opts->path ? USERMAP_MEMORY_SHARED : USERMAP_MEMORY_PRIVATE;
-	*backing = (struct map_backing){ .path = opts->path, .reuse = (enum usermap_reuse)opts->reuse };
+	*backing = (struct map_backing){ .path = opts->path,
+					 .reuse = (enum usermap_reuse)opts->reuse,
+					 .n_cpus = opts->n_cpus };
 	if (memory == USERMAP_MEMORY_PRIVATE) {
 		backing->kind = BACKING_PRIVATE;
 		if (backing->reuse == USERMAP_REUSE_DEFAULT)
@@ -45,6 +48,24 @@ static int backing_of(const struct usermap_opts *opts, struct map_backing *backi
 	if (backing->reuse == USERMAP_REUSE_DEFAULT)
 		backing->reuse = USERMAP_REUSE_AT_ONCE;
 	return backing->reuse == USERMAP_REUSE_GRACE ? -EINVAL : 0;
+}
+
+/* Whether what the options say of types and locks goes together. */
+static bool types_ok(const struct usermap_opts *opts)
+{
+	if (!opts->btf)
+		return !opts->btf_size && !opts->btf_key_type_id && !opts->btf_value_type_id;
+	return opts->btf_value_type_id && !opts->spin_lock && !opts->spin_lock_off;
+}
+
+/* The checks that the kernel makes when the map exists. */
+static int check_last(struct map_attr *attr, const char *name, const struct usermap_opts *opts)
+{
+	int error = check_name(attr->name, name ? name : "");
+
+	if (!error && opts->btf)
+		error = check_btf(attr, opts->btf, opts->btf_size, opts->btf_key_type_id, opts->btf_value_type_id);
+	return error;
 }
 
 int usermap_create(enum bpf_map_type type, const char *name, __u32 key_size, __u32 value_size, __u32 max_entries,
@@ -60,25 +81,31 @@ int usermap_create(enum bpf_map_type type, const char *name, __u32 key_size, __u
 		.max_entries = max_entries,
 	};
 	struct usermap *made;
-	int bad_name, error = check_opts(&wanted, sizeof(wanted), opts);
+	int late, error = check_opts(&wanted, sizeof(wanted), opts);
 
 	if (!error)
-		error = backing_of(&wanted, &backing);
+		error = types_ok(&wanted) ? backing_of(&wanted, &backing) : -EINVAL;
 	if (error)
 		return error;
 	attr.map_flags = wanted.map_flags;
 	attr.numa_node = wanted.numa_node;
 	attr.map_extra = wanted.map_extra;
+	attr.spin_lock = wanted.spin_lock;
+	attr.spin_lock_off = wanted.spin_lock_off;
 	error = check_create(&attr, &ops);
+	if (!error && wanted.n_cpus && !ops->percpu)
+		error = -EINVAL;
+	if (!error)
+		error = map_check_spin_lock(&attr);
 	if (error)
 		return error;
-	bad_name = check_name(attr.name, name ? name : "");
-	if (bad_name) /* the kernel looks at it when it has the memory; but a file must not appear for nothing */
+	late = check_last(&attr, name, &wanted);
+	if (late) /* lack of memory comes first; but a file must not appear for nothing */
 		backing.kind = BACKING_PRIVATE;
 	error = map_create(&attr, &backing, &made);
-	if (!error && bad_name) {
+	if (!error && late) {
 		map_put(made);
-		error = bad_name;
+		error = late;
 	}
 	if (error)
 		return error;
@@ -157,10 +184,11 @@ void usermap_close(struct usermap *map)
 
 int usermap_lookup_elem(struct usermap *map, const void *key, void *value, __u64 flags)
 {
-	if (__builtin_expect(flags != 0,
-			     0)) /* before the access is looked at, as in the kernel; no value has a spin lock */
-		return flags & ~(__u64)BPF_F_LOCK || !check_read(map) ? -EINVAL : -EPERM;
-	return check_read(map) ?: map->ops->lookup(map, key, value, 0);
+	int error = __builtin_expect((flags & ~(__u64)BPF_F_LOCK) != 0, 0) ? -EINVAL : check_read(map);
+
+	if (!error)
+		error = check_lock_flag(map, flags);
+	return error ? error : map->ops->lookup(map, key, value, flags);
 }
 
 int usermap_update_elem(struct usermap *map, const void *key, const void *value, __u64 flags)
@@ -168,7 +196,7 @@ int usermap_update_elem(struct usermap *map, const void *key, const void *value,
 	int error = check_write(map);
 
 	if (!error)
-		error = check_lock_flag(flags);
+		error = check_lock_flag(map, flags);
 	return error ? error : map->ops->update(map, key, value, flags);
 }
 
@@ -184,10 +212,10 @@ int usermap_lookup_and_delete_elem(struct usermap *map, const void *key, void *v
 	if (!error)
 		error = check_read(map) ?: check_write(map);
 	if (!error)
-		error = check_lock_flag(flags);
+		error = check_lock_flag(map, flags);
 	if (error)
 		return error;
-	return map->ops->lookup_and_delete ? map->ops->lookup_and_delete(map, key, value, 0) : -ENOTSUPP;
+	return map->ops->lookup_and_delete ? map->ops->lookup_and_delete(map, key, value, flags) : -ENOTSUPP;
 }
 
 int usermap_get_next_key(struct usermap *map, const void *key, void *next_key)
@@ -197,7 +225,7 @@ int usermap_get_next_key(struct usermap *map, const void *key, void *next_key)
 
 int usermap_freeze(struct usermap *map)
 {
-	return map->read_only ? -EPERM : freeze_map(map);
+	return freeze_map(map, !map->read_only);
 }
 
 static int batch(struct usermap *map, enum batch_kind kind, struct map_batch *args, __u32 *count,
@@ -277,6 +305,10 @@ int usermap_get_info(const struct usermap *map, struct usermap_info *info)
 		.map_extra = map->layout.attr.map_extra,
 		.bytes_reserved = map->region.size,
 		.huge_pages = map->region.huge_pages,
+		.n_cpus = map->n_cpus,
+		.value_bytes = map->value_bytes,
+		.spin_lock = map->spin_lock,
+		.spin_lock_off = map->spin_lock_off,
 	};
 
 	if (size < offsetof(struct usermap_info, max_entries))

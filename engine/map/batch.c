@@ -25,7 +25,7 @@ struct batch_buffer {
 static int buffer_get(struct batch_buffer *buffer, const struct usermap *map)
 {
 	size_t key_room = ((size_t)map->key_size + 15) & ~(size_t)15;
-	size_t size = 2 * key_room + map->value_size;
+	size_t size = 2 * key_room + map->value_bytes;
 
 	buffer->key = buffer->stack;
 	buffer->allocated = 0;
@@ -64,7 +64,7 @@ struct batch_group {
 
 static int group_get(struct batch_group *group, const struct usermap *map)
 {
-	size_t element = (size_t)map->key_size + map->value_size, room = sizeof(group->stack) / element;
+	size_t element = (size_t)map->key_size + map->value_bytes, room = sizeof(group->stack) / element;
 
 	group->room = room > BATCH_GROUP ? BATCH_GROUP : (__u32)room;
 	group->keys = group->stack;
@@ -86,8 +86,8 @@ static int group_read(struct batch_group *group, const struct usermap *map, cons
 	int error = batch->io->in(group->keys, at(batch->keys, batch->count, map->key_size), (size_t)n * map->key_size);
 
 	if (!error && values)
-		error = batch->io->in(group->values, at(batch->values, batch->count, map->value_size),
-				      (size_t)n * map->value_size);
+		error = batch->io->in(group->values, at(batch->values, batch->count, map->value_bytes),
+				      (size_t)n * map->value_bytes);
 	return error;
 }
 
@@ -100,7 +100,7 @@ static int group_apply(struct batch_group *group, struct usermap *map, struct ma
 	for (__u32 i = 0; i < n && !error; i++) {
 		const void *key = group->keys + (size_t)i * map->key_size;
 
-		error = updates ? map->ops->update(map, key, group->values + (size_t)i * map->value_size,
+		error = updates ? map->ops->update(map, key, group->values + (size_t)i * map->value_bytes,
 						   batch->elem_flags)
 				: map->ops->delete(map, key);
 		batch->count += !error;
@@ -146,12 +146,12 @@ int batch_delete(struct usermap *map, struct map_batch *batch)
 /* Gives the caller the entry of buffer->key as its n-th. -ENOENT: it has no value any more. */
 static int give_entry(struct usermap *map, const struct map_batch *batch, const struct batch_buffer *buffer, __u32 n)
 {
-	int error = map->ops->lookup(map, buffer->key, buffer->value, 0);
+	int error = map->ops->lookup(map, buffer->key, buffer->value, batch->elem_flags);
 
 	if (!error)
 		error = batch->io->out(at(batch->keys, n, map->key_size), buffer->key, map->key_size);
 	if (!error)
-		error = batch->io->out(at(batch->values, n, map->value_size), buffer->value, map->value_size);
+		error = batch->io->out(at(batch->values, n, map->value_bytes), buffer->value, map->value_bytes);
 	return error;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * BPF_MAP_TYPE_HASH: a lock-free hash map on tagged lines.
+ * BPF_MAP_TYPE_HASH and BPF_MAP_TYPE_PERCPU_HASH: a lock-free hash map on tagged lines.
  *
  * Idea. A key's hash names a kernel-visible bucket; four neighbouring buckets share a cache line (core/line.h) whose
  * commit word says, at one instant, which of its 8 slots and which chain of overflow nodes are part of the map. Writers
@@ -37,6 +37,19 @@
  * that is never free again), an element and perhaps a credit. After the commit: the same of what it removed. Nobody
  * waits for it.
  *
+ * Per-CPU values lie outside the elements: slot i of every CPU's area belongs to element i. They are replaced in place,
+ * so the walk order stays. A writer finds the element, announces it in its record, passes a fence, checks that the line
+ * has not moved, stores, ends the announcement. The store is the linearization point; if the entry is removed
+ * meanwhile, just before the removal. The announcement keeps the element from being reused at once (slab.h), and makes
+ * lookup_and_delete wait, after its commit, for stores that may still go on: none that returned 0 is lost. Killed while
+ * it stores, a writer leaves some slots new and some old; each word is whole.
+ *
+ * Values with a spin lock are replaced like others, but by BPF_F_LOCK in place: the writer takes the value's lock
+ * (core/vlock.h), finds the key again, and if it still is this element, stores. A removal takes no lock;
+ * lookup_and_delete takes it after its commit, before it reads: who stores under the lock either had found the element
+ * before the commit, and is waited for, or finds it gone. Lookups never see half a store: they read by the lock's
+ * sequence. Killed under the lock: who takes it over finishes the copy.
+ *
  * Walk order inside a bucket is most recently inserted first, by the stamp in each element. With BPF_F_ZERO_SEED stamps
  * count up from the bucket's largest, as the kernel's list does, and a replacement gets a new one. Otherwise the stamp
  * is the inserting operation's unique number, and replacements inherit it, so that a walk meets each entry once.
@@ -66,6 +79,20 @@ static int hash_alloc_check(const struct map_attr *attr)
 	return (uint64_t)attr->key_size + attr->value_size >= HASH_MAX_SUM ? -E2BIG : 0;
 }
 
+static int percpu_hash_alloc_check(const struct map_attr *attr)
+{
+	int err = hash_alloc_check(attr);
+
+	if (err == -EINVAL || (attr->map_flags & BPF_F_NUMA_NODE && attr->numa_node != NUMA_NONE))
+		return -EINVAL;
+	return err || words_stride(attr->value_size) > PERCPU_MAX_VALUE ? -E2BIG : 0;
+}
+
+static bool is_percpu(const struct map_attr *attr)
+{
+	return attr->type == BPF_MAP_TYPE_PERCPU_HASH;
+}
+
 static uint32_t n_buckets(const struct map_attr *attr)
 {
 	return attr->max_entries > 1 ? 1u << (32 - __builtin_clz(attr->max_entries - 1)) : 1;
@@ -83,9 +110,19 @@ _Static_assert(sizeof(struct object) + 8 + 8 == PAIR_ELEMENT_SIZE, "what element
 
 static uint32_t element_size(const struct map_attr *attr)
 {
-	size_t size = sizeof(struct object) + words_stride(attr->key_size) + words_stride(attr->value_size);
+	size_t size = sizeof(struct object) + words_stride(attr->key_size);
 
+	if (!is_percpu(attr))
+		size += words_stride(attr->value_size);
 	return size <= 32 ? 32 : (uint32_t)((size + 63) & ~(size_t)63);
+}
+
+/* With what it has outside of itself: decides how many are moved at a time. */
+static uint32_t element_footprint(const struct region_layout *layout)
+{
+	const struct map_attr *attr = &layout->attr;
+
+	return element_size(attr) + (is_percpu(attr) ? (uint32_t)words_stride(attr->value_size) * layout->n_cpus : 0);
 }
 
 static uint64_t budget(const struct region_layout *layout)
@@ -99,7 +136,7 @@ static uint64_t budget(const struct region_layout *layout)
 
 static uint64_t n_elements(const struct region_layout *layout)
 {
-	return slab_objects(layout->attr.max_entries, budget(layout), element_size(&layout->attr));
+	return slab_objects(layout->attr.max_entries, budget(layout), element_footprint(layout));
 }
 
 static uint64_t n_nodes(const struct region_layout *layout)
@@ -129,7 +166,8 @@ static int hash_layout(struct region_layout *layout)
 			       elements_preallocated(attr) * element) ||
 	    !region_layout_add(layout, PART_NODES, n_nodes(layout) * sizeof(struct node), 0) ||
 	    !region_layout_add(layout, PART_RECORDS, RECORDS * sizeof(struct record), 0) ||
-	    !region_layout_add(layout, PART_LISTS, lists, lists))
+	    !region_layout_add(layout, PART_LISTS, lists, lists) || (attr->spin_lock && !vlock_layout(layout)) ||
+	    (is_percpu(attr) && !percpu_layout(layout, n_elements(layout), elements_preallocated(attr))))
 		return -ENOMEM;
 	return 0;
 }
@@ -149,19 +187,45 @@ static int hash_format(struct usermap *map)
 	/* relaxed: nobody else sees the region yet. Object 0 is none */
 	atomic_store_explicit(&fresh->elements, 1, memory_order_relaxed);
 	atomic_store_explicit(&fresh->nodes, 1, memory_order_relaxed);
+	if (is_percpu(&map->layout.attr))
+		percpu_format(&map->region, &map->layout);
 	return 0;
 }
 
-static void attach_slab(struct slab *slab, struct usermap *map, enum region_part part, uint32_t size, uint64_t n)
+static void attach_slab(struct slab *slab, struct usermap *map, enum region_part part, uint32_t size,
+			uint32_t footprint, uint64_t n)
 {
 	slab->base = region_part(&map->region, &map->layout, part);
 	slab->object_size = size;
 	slab->n = (uint32_t)n;
-	slab->chunk = slab_chunk(size);
+	slab->chunk = slab_chunk(footprint);
 	slab->n_cpus = map->layout.n_cpus;
 	slab->lines = region_part(&map->region, &map->layout, PART_LISTS);
 	slab->region = &map->region;
 	slab->budget = budget(&map->layout);
+}
+
+/* What values in place need: slots or locks, and elements that are reused with care. */
+static void attach_in_place(struct hash *h, struct usermap *map)
+{
+	bool percpu = is_percpu(&map->layout.attr);
+
+	if (percpu) {
+		percpu_attach(&h->percpu, &map->region, &map->layout, h->elements.n);
+		h->elements.percpu = &h->percpu;
+	}
+	if (map->spin_lock && map->region.fd >= 0) {
+		process_attach(&h->processes, &map->region, &map->layout);
+		h->writers.processes = &h->processes;
+	}
+	if (map->spin_lock) {
+		vlock_attach(&h->locks, &h->writers, &map->layout,
+			     element_key((struct object *)h->elements.base) + h->key_stride, h->elements.object_size,
+			     h->elements.n);
+		h->writers.locks = &h->locks;
+	}
+	if ((percpu || map->spin_lock) && map->reuse == USERMAP_REUSE_AT_ONCE)
+		h->elements.hazards = h->writers.records;
 }
 
 static const struct map_ops variants[];
@@ -176,20 +240,23 @@ static int hash_attach(struct usermap *map)
 	h->bucket_mask = n_buckets(attr) - 1;
 	h->key_size = map->key_size;
 	h->value_size = map->value_size;
+	h->value_bytes = map->value_bytes;
 	h->max_entries = map->max_entries;
 	h->chain_max = map->max_entries / NODE_SLOTS + 2; /* all nodes but the first are full */
 	h->key_stride = (uint32_t)words_stride(map->key_size);
 	h->n_cpus = map->layout.n_cpus;
 	h->seed = map->region.header->seed;
 	h->ordered = attr->map_flags & BPF_F_ZERO_SEED;
-	h->in_place = map->reuse == USERMAP_REUSE_GRACE && map->value_size <= 8 && !h->ordered;
+	h->in_place = map->reuse == USERMAP_REUSE_GRACE && map->value_size <= 8 && !h->ordered && !map->spin_lock &&
+		      !is_percpu(attr);
 	h->header = map->region.header;
 	h->cpu_lines = region_part(&map->region, &map->layout, PART_LISTS);
-	attach_slab(&h->elements, map, PART_ELEMENTS, element_size(attr), n_elements(&map->layout));
+	attach_slab(&h->elements, map, PART_ELEMENTS, element_size(attr), element_footprint(&map->layout),
+		    n_elements(&map->layout));
 	h->elements.list = offsetof(struct cpu_line, elements);
 	h->elements.fresh = &fresh_line(map)->elements;
 	h->elements.touched = elements_preallocated(attr);
-	attach_slab(&h->nodes, map, PART_NODES, sizeof(struct node), n_nodes(&map->layout));
+	attach_slab(&h->nodes, map, PART_NODES, sizeof(struct node), sizeof(struct node), n_nodes(&map->layout));
 	h->nodes.list = offsetof(struct cpu_line, nodes);
 	h->nodes.fresh = &fresh_line(map)->nodes;
 	h->writers = (struct writer_set){ .region = &map->region,
@@ -200,13 +267,15 @@ static int hash_attach(struct usermap *map)
 					  .map_id = map->local_id,
 					  .private_memory = map->region.fd < 0,
 					  .repair = hash_repair };
+	attach_in_place(h, map);
 	map->ops = &variants[variant_of(map)];
 	return 0;
 }
 
 static void hash_detach(struct usermap *map)
 {
-	(void)map; /* everything process-local lies in the handle */
+	if (hash_of(map)->writers.processes)
+		process_leave(&hash_of(map)->processes);
 }
 
 static uint64_t used_bytes(const struct slab *slab)
@@ -221,9 +290,11 @@ static void hash_info(const struct usermap *map, struct usermap_info *info)
 	const struct hash *h = hash_of(map);
 	uint64_t free_credits = credit_count(h->cpu_lines, h->n_cpus);
 
+	uint64_t slots = used_bytes(&h->elements) / h->elements.object_size;
+
 	info->count = free_credits < map->max_entries ? map->max_entries - free_credits : 0;
 	info->bytes_used = map->layout.size[PART_INDEX] + map->layout.size[PART_LISTS] + used_bytes(&h->elements) +
-			   used_bytes(&h->nodes) + REGION_PAGE +
+			   used_bytes(&h->nodes) + REGION_PAGE + slots * h->percpu.stride * h->percpu.n_cpus +
 			   sizeof(struct record) * atomic_load_explicit(&h->header->records_used, memory_order_relaxed);
 	info->waiting = slab_waiting(&h->elements);
 	info->waiting_budget = h->elements.budget;
@@ -232,44 +303,101 @@ static void hash_info(const struct usermap *map, struct usermap_info *info)
 	info->over_budget = atomic_load_explicit(&h->elements.over_budget, memory_order_relaxed);
 }
 
-#define HASH_OPS(name, size, p, g)                                              \
-	{                                                                       \
-		.type = BPF_MAP_TYPE_HASH,                                      \
-		.alloc_check = hash_alloc_check,                                \
-		.layout = hash_layout,                                          \
-		.format = hash_format,                                          \
-		.attach = hash_attach,                                          \
-		.detach = hash_detach,                                          \
-		.lookup = hash_lookup_##name,                                   \
-		.update = hash_update_##name,                                   \
-		.delete = hash_delete_##name,                                   \
-		.next_key = hash_next_key_##name,                               \
-		.lookup_and_delete = hash_lookup_and_delete_##name,             \
-		.lookup_batch = hash_lookup_batch_##name,                       \
-		.lookup_and_delete_batch = hash_lookup_and_delete_batch_##name, \
-		.update_batch = batch_update,                                   \
-		.delete_batch = batch_delete,                                   \
-		.batch_flags_checked = true,                                    \
-		.prefetch = hash_prefetch_##name,                               \
-		.lookup_bulk = hash_lookup_bulk_##name,                         \
-		.lookup_ptr = hash_lookup_ptr_##name,                           \
-		.info = hash_info,                                              \
-	},
+static const struct value_locks *hash_value_locks(struct usermap *map)
+{
+	return &hash_of(map)->locks;
+}
 
-static const struct map_ops variants[] = { HASH_VARIANTS(HASH_OPS) };
+/* A variant's table: its operations, the walks it shares, and what is particular to it. */
+#define HASH_OPS(name, walk, ...)                                                         \
+	[HASH_##name] = { .layout = hash_layout,                                          \
+			  .format = hash_format,                                          \
+			  .attach = hash_attach,                                          \
+			  .detach = hash_detach,                                          \
+			  .lookup = hash_lookup_##name,                                   \
+			  .update = hash_update_##name,                                   \
+			  .delete = hash_delete_##name,                                   \
+			  .next_key = hash_next_key_##walk,                               \
+			  .lookup_and_delete = hash_lookup_and_delete_##name,             \
+			  .lookup_batch = hash_lookup_batch_##walk,                       \
+			  .lookup_and_delete_batch = hash_lookup_and_delete_batch_##walk, \
+			  .update_batch = batch_update,                                   \
+			  .delete_batch = batch_delete,                                   \
+			  .batch_flags_checked = true,                                    \
+			  .prefetch = hash_prefetch_##name,                               \
+			  .lookup_bulk = hash_lookup_bulk_##name,                         \
+			  .lookup_ptr = hash_lookup_ptr_##name,                           \
+			  .for_each = hash_for_each_##walk,                               \
+			  .info = hash_info,                                              \
+			  __VA_ARGS__ }
+
+#define HASH_PLAIN_OPS(name, walk) HASH_OPS(name, walk, .type = BPF_MAP_TYPE_HASH, .alloc_check = hash_alloc_check, )
+
+#define HASH_LOCKED_OPS(name)                                                            \
+	HASH_OPS(name, name, .type = BPF_MAP_TYPE_HASH, .alloc_check = hash_alloc_check, \
+		 .value_locks = hash_value_locks, )
+
+#define HASH_PERCPU_OPS(name, walk)                                                                                    \
+	HASH_OPS(name, walk, .type = BPF_MAP_TYPE_PERCPU_HASH, .percpu = true, .alloc_check = percpu_hash_alloc_check, \
+		 .update_prog = hash_update_prog_##name, .lookup_percpu_ptr = hash_lookup_percpu_ptr_##name,           \
+		 .percpu_add = hash_percpu_add_##name, )
+
+#define HASH_NUMBER(name, size, traits) HASH_##name,
+enum { HASH_VARIANTS(HASH_NUMBER) };
+
+static const struct map_ops variants[] = {
+	HASH_PLAIN_OPS(pair_grace, pair_grace),
+	HASH_PLAIN_OPS(key4_grace, key_grace),
+	HASH_PLAIN_OPS(key8_grace, key_grace),
+	HASH_PLAIN_OPS(key_grace, key_grace),
+	HASH_PLAIN_OPS(pair_at_once, pair_at_once),
+	HASH_PLAIN_OPS(key4_at_once, key_at_once),
+	HASH_PLAIN_OPS(key8_at_once, key_at_once),
+	HASH_PLAIN_OPS(key_at_once, key_at_once),
+	HASH_LOCKED_OPS(locked_grace),
+	HASH_LOCKED_OPS(locked_at_once),
+	HASH_PERCPU_OPS(percpu4_grace, percpu_grace),
+	HASH_PERCPU_OPS(percpu8_grace, percpu_grace),
+	HASH_PERCPU_OPS(percpu_grace, percpu_grace),
+	HASH_PERCPU_OPS(percpu4_at_once, percpu_at_once),
+	HASH_PERCPU_OPS(percpu8_at_once, percpu_at_once),
+	HASH_PERCPU_OPS(percpu_at_once, percpu_at_once),
+};
 
 static int variant_of(const struct usermap *map)
 {
-	bool pair = map->key_size == 8 && map->value_size == 8 && !(map->map_flags & BPF_F_ZERO_SEED);
-	int kind = pair ? 0 : map->key_size == 4 ? 1 : map->key_size == 8 ? 2 : 3;
+	bool grace = map->reuse == USERMAP_REUSE_GRACE;
 
-	return map->reuse == USERMAP_REUSE_GRACE ? kind : 4 + kind;
+	if (is_percpu(&map->layout.attr) && map->key_size == 4)
+		return grace ? HASH_percpu4_grace : HASH_percpu4_at_once;
+	if (is_percpu(&map->layout.attr) && map->key_size == 8)
+		return grace ? HASH_percpu8_grace : HASH_percpu8_at_once;
+	if (is_percpu(&map->layout.attr))
+		return grace ? HASH_percpu_grace : HASH_percpu_at_once;
+	if (map->spin_lock)
+		return grace ? HASH_locked_grace : HASH_locked_at_once;
+	if (map->key_size == 8 && map->value_size == 8 && !(map->map_flags & BPF_F_ZERO_SEED))
+		return grace ? HASH_pair_grace : HASH_pair_at_once;
+	if (map->key_size == 8)
+		return grace ? HASH_key8_grace : HASH_key8_at_once;
+	if (map->key_size == 4)
+		return grace ? HASH_key4_grace : HASH_key4_at_once;
+	return grace ? HASH_key_grace : HASH_key_at_once;
 }
 
 /* What the registry finds: attach replaces it by the handle's variant. */
 const struct map_ops hash_ops = {
 	.type = BPF_MAP_TYPE_HASH,
 	.alloc_check = hash_alloc_check,
+	.layout = hash_layout,
+	.format = hash_format,
+	.attach = hash_attach,
+};
+
+const struct map_ops percpu_hash_ops = {
+	.type = BPF_MAP_TYPE_PERCPU_HASH,
+	.percpu = true,
+	.alloc_check = percpu_hash_alloc_check,
 	.layout = hash_layout,
 	.format = hash_format,
 	.attach = hash_attach,

@@ -3,9 +3,9 @@
  * BPF_MAP_TYPE_HASH: what its files share. hash.c opens with the essay.
  *
  * Operations exist in variants: for keys of 4 and 8 bytes and for others, for maps with grace periods and maps that
- * reuse at once, and for the commonest map of all, 8 bytes to 8 bytes without BPF_F_ZERO_SEED ("pair"). The code is
- * written once, in always-inline functions that take a constant struct hash_kind; each file makes its variants with
- * HASH_VARIANTS.
+ * reuse at once, for the commonest map of all, 8 bytes to 8 bytes without BPF_F_ZERO_SEED ("pair"), for per-CPU values
+ * and for values with a spin lock. The code is written once, in always-inline functions that take a constant struct
+ * hash_kind; each file makes its variants with HASH_VARIANTS.
  */
 #ifndef ENGINE_MAP_HASH_H
 #define ENGINE_MAP_HASH_H
@@ -15,6 +15,8 @@
 #include "core/hashfn.h"
 #include "core/line.h"
 #include "core/overflow.h"
+#include "core/percpu.h"
+#include "core/vlock.h"
 #include "core/words.h"
 #include "core/writer.h"
 #include "map/map.h"
@@ -26,18 +28,49 @@ struct hash_kind {
 	uint32_t key_size; /* 0: not a constant */
 	bool pair;	   /* key and value of 8 bytes, not ordered */
 	bool grace;	   /* elements are reused after a grace period */
+	bool percpu;	   /* values have a slot for each CPU, outside the elements; replaced in place */
+	bool locked;	   /* values have a spin lock; BPF_F_LOCK replaces them in place */
 };
 
-/* X(name, key size, pair, grace) */
-#define HASH_VARIANTS(X)                 \
-	X(pair_grace, 8, true, true)     \
-	X(key4_grace, 4, false, true)    \
-	X(key8_grace, 8, false, true)    \
-	X(key_grace, 0, false, true)     \
-	X(pair_at_once, 8, true, false)  \
-	X(key4_at_once, 4, false, false) \
-	X(key8_at_once, 8, false, false) \
-	X(key_at_once, 0, false, false)
+#define HASH_PAIR   1
+#define HASH_GRACE  2
+#define HASH_PERCPU 4
+#define HASH_LOCKED 8
+
+#define HASH_KIND(size, traits)                                                                                        \
+	((struct hash_kind){ size, ((traits)&HASH_PAIR) != 0, ((traits)&HASH_GRACE) != 0, ((traits)&HASH_PERCPU) != 0, \
+			     ((traits)&HASH_LOCKED) != 0 })
+
+/* X(name, key size, traits) */
+#define HASH_PLAIN_VARIANTS(X)                       \
+	X(pair_grace, 8, HASH_PAIR | HASH_GRACE)     \
+	X(key4_grace, 4, HASH_GRACE)                 \
+	X(key8_grace, 8, HASH_GRACE)                 \
+	X(key_grace, 0, HASH_GRACE)                  \
+	X(pair_at_once, 8, HASH_PAIR)                \
+	X(key4_at_once, 4, 0)                        \
+	X(key8_at_once, 8, 0)                        \
+	X(key_at_once, 0, 0)                         \
+	X(locked_grace, 0, HASH_LOCKED | HASH_GRACE) \
+	X(locked_at_once, 0, HASH_LOCKED)
+#define HASH_PERCPU_VARIANTS(X)                       \
+	X(percpu4_grace, 4, HASH_PERCPU | HASH_GRACE) \
+	X(percpu8_grace, 8, HASH_PERCPU | HASH_GRACE) \
+	X(percpu_grace, 0, HASH_PERCPU | HASH_GRACE)  \
+	X(percpu4_at_once, 4, HASH_PERCPU)            \
+	X(percpu8_at_once, 8, HASH_PERCPU)            \
+	X(percpu_at_once, 0, HASH_PERCPU)
+#define HASH_VARIANTS(X) HASH_PLAIN_VARIANTS(X) HASH_PERCPU_VARIANTS(X)
+/* For walks: what a constant key size saves there is little, but for the commonest map. */
+#define HASH_WALK_VARIANTS(X)                        \
+	X(pair_grace, 8, HASH_PAIR | HASH_GRACE)     \
+	X(key_grace, 0, HASH_GRACE)                  \
+	X(pair_at_once, 8, HASH_PAIR)                \
+	X(key_at_once, 0, 0)                         \
+	X(locked_grace, 0, HASH_LOCKED | HASH_GRACE) \
+	X(locked_at_once, 0, HASH_LOCKED)            \
+	X(percpu_grace, 0, HASH_PERCPU | HASH_GRACE) \
+	X(percpu_at_once, 0, HASH_PERCPU)
 
 /* The process-local part, in map->type_data. Constant after attach, but for what slabs and writers mark. */
 struct hash {
@@ -45,6 +78,7 @@ struct hash {
 	uint32_t bucket_mask; /* n_buckets - 1 */
 	uint32_t key_size;
 	uint32_t value_size;
+	uint32_t value_bytes; /* in the caller's buffers: per-CPU values have all slots there */
 	uint32_t max_entries;
 	uint32_t chain_max;  /* nodes in a chain at most; what is longer is no work of ours */
 	uint32_t key_stride; /* room of the key in an element */
@@ -58,6 +92,9 @@ struct hash {
 	struct slab elements;
 	struct slab nodes;
 	struct writer_set writers;
+	struct percpu percpu;		/* per-CPU values: slot i belongs to element i */
+	struct value_locks locks;	/* values with a spin lock: value i is element i's */
+	struct process_slots processes; /* the same, of a shared map */
 };
 
 _Static_assert(sizeof(struct hash) <= sizeof(((struct usermap *)0)->type_data), "fits the handle");
@@ -72,9 +109,10 @@ HASH_INLINE bool hash_ordered(const struct hash *h, struct hash_kind kind)
 	return !kind.pair && h->ordered;
 }
 
-HASH_INLINE uint32_t hash_value_size(const struct hash *h, struct hash_kind kind)
+/* In the caller's buffers. */
+HASH_INLINE uint32_t hash_value_bytes(const struct hash *h, struct hash_kind kind)
 {
-	return kind.pair ? 8 : h->value_size;
+	return kind.pair ? 8 : kind.percpu ? h->value_bytes : h->value_size;
 }
 
 #define PAIR_ELEMENT_SIZE 32u
@@ -119,6 +157,24 @@ HASH_INLINE bool element_has_key(const struct hash *h, struct object *e, const v
 	x = 0;
 	memcpy(&x, k, size);
 	return __atomic_load_n(word, __ATOMIC_RELAXED) == x;
+}
+
+/* A value of a kind without a lock, word by word: whoever needs it whole validates it. */
+HASH_INLINE void hash_value_load(const struct hash *h, void *dst, uint32_t index, struct object *e,
+				 struct hash_kind kind)
+{
+	if (kind.percpu)
+		percpu_load(&h->percpu, index, dst);
+	else if (caa_likely(hash_value_bytes(h, kind) == 8))
+		words_load(dst, element_value(h, e, kind), 8);
+	else
+		words_load(dst, element_value(h, e, kind), h->value_size);
+}
+
+/* What the program face points to. */
+HASH_INLINE void *hash_value_pointer(const struct hash *h, uint32_t index, struct object *e, struct hash_kind kind)
+{
+	return kind.percpu ? (void *)percpu_slot(&h->percpu, cpu_current(h->n_cpus), index) : element_value(h, e, kind);
 }
 
 /* Where a key belongs. */
@@ -209,7 +265,7 @@ HASH_INLINE bool hash_find(const struct hash *h, const struct hash_target *t, co
 		}
 		TEST_POINT(TP_DATA);
 		if (found && copy)
-			words_load(copy, element_value(h, place->element, kind), hash_value_size(h, kind));
+			hash_value_load(h, copy, place->index, place->element, kind);
 		if (caa_likely(!line_moved(t->line, place->w)))
 			return found;
 	}
@@ -217,26 +273,28 @@ HASH_INLINE bool hash_find(const struct hash *h, const struct hash_target *t, co
 
 /*
  * What hash_find finds at the first look, nearly always: the key in the first slot with its tag, or no such tag and no
- * overflow. 1: found; *element, and with `word` the first word of its value, were the key's at an instant of the call.
- * 0: absent. -1: hash_find must tell.
+ * overflow. 1: found; place->w, index, element and slot are set and, with `word`, the first word of its value: all were
+ * the key's at an instant of the call. 0: absent. -1: hash_find must tell.
  */
-HASH_INLINE int hash_glance(const struct hash *h, const struct hash_target *t, const void *key, struct object **element,
-			    uint64_t *word, struct hash_kind kind)
+HASH_INLINE int hash_glance(const struct hash *h, const struct hash_target *t, const void *key,
+			    struct hash_place *place, uint64_t *word, struct hash_kind kind)
 {
 	line_word w = line_read(t->line);
 	line_match m = line_match_tag(w.second, t->tag);
 
 	if (!m)
 		return caa_unlikely(line_overflow(w) || line_moved(t->line, w)) ? -1 : 0;
+	place->w = w;
+	place->slot = line_match_slot(m);
 	/* acquire: the element's bytes were written before its index */
-	*element =
-		hash_element(h, atomic_load_explicit(&t->line->index[line_match_slot(m)], memory_order_acquire), kind);
+	place->index = atomic_load_explicit(&t->line->index[place->slot], memory_order_acquire);
+	place->element = hash_element(h, place->index, kind);
 	TEST_POINT(TP_INDEX);
-	if (caa_unlikely(!element_has_key(h, *element, key, kind)))
+	if (caa_unlikely(!element_has_key(h, place->element, key, kind)))
 		return -1;
 	TEST_POINT(TP_DATA);
 	if (word) /* relaxed: validated with the rest */
-		*word = __atomic_load_n((const word_t *)element_value(h, *element, kind), __ATOMIC_RELAXED);
+		*word = __atomic_load_n((const word_t *)element_value(h, place->element, kind), __ATOMIC_RELAXED);
 	return caa_unlikely(line_moved(t->line, w)) ? -1 : 1;
 }
 
@@ -255,6 +313,8 @@ HASH_INLINE enum hash_replacement hash_replaces(const struct hash *h, struct has
 {
 	uint32_t draining;
 
+	if (kind.percpu)
+		return REPLACE_IN_PLACE;
 	if (!kind.pair && !h->in_place)
 		return h->ordered ? REPLACE_BY_COMMIT : REPLACE_BY_SWAP;
 	/* acquire: pairs with hash_drain; the operation's number was visible before this load */
@@ -265,18 +325,28 @@ HASH_INLINE enum hash_replacement hash_replaces(const struct hash *h, struct has
 }
 
 /* The variants' operations: lookup, update, delete, … of each, defined in the files named. */
-#define HASH_DECLARE(name, size, p, g)                                                                           \
+#define HASH_DECLARE(name, size, traits)                                                                         \
 	int hash_lookup_##name(struct usermap *map, const void *key, void *value, __u64 flags);                  \
 	void *hash_lookup_ptr_##name(struct usermap *map, const void *key);                                      \
 	int hash_lookup_bulk_##name(struct usermap *map, const void *keys, void *values, __u32 n, __u64 *found); \
 	void hash_prefetch_##name(struct usermap *map, const void *keys, __u32 n);                               \
 	int hash_update_##name(struct usermap *map, const void *key, const void *value, __u64 flags);            \
 	int hash_delete_##name(struct usermap *map, const void *key);                                            \
-	int hash_lookup_and_delete_##name(struct usermap *map, const void *key, void *value, __u64 flags);       \
-	int hash_next_key_##name(struct usermap *map, const void *key, void *next_key);                          \
-	int hash_lookup_batch_##name(struct usermap *map, struct map_batch *batch);                              \
-	int hash_lookup_and_delete_batch_##name(struct usermap *map, struct map_batch *batch);
+	int hash_lookup_and_delete_##name(struct usermap *map, const void *key, void *value, __u64 flags);
 HASH_VARIANTS(HASH_DECLARE)
+
+#define HASH_WALK_DECLARE(name, size, traits)                                              \
+	int hash_next_key_##name(struct usermap *map, const void *key, void *next_key);    \
+	long hash_for_each_##name(struct usermap *map, usermap_for_each_fn fn, void *ctx); \
+	int hash_lookup_batch_##name(struct usermap *map, struct map_batch *batch);        \
+	int hash_lookup_and_delete_batch_##name(struct usermap *map, struct map_batch *batch);
+HASH_WALK_VARIANTS(HASH_WALK_DECLARE)
+
+#define HASH_PERCPU_DECLARE(name, size, traits)                                                            \
+	void *hash_lookup_percpu_ptr_##name(struct usermap *map, const void *key, __u32 cpu);              \
+	int hash_update_prog_##name(struct usermap *map, const void *key, const void *value, __u64 flags); \
+	int hash_percpu_add_##name(struct usermap *map, const void *key, __u32 offset, __u64 delta);
+HASH_PERCPU_VARIANTS(HASH_PERCPU_DECLARE)
 
 /* Rebuilds a private map in a forked child (hash_repair.c). */
 void hash_repair(struct writer_set *set, struct writer *self);

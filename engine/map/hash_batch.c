@@ -34,7 +34,7 @@ struct walk {
 
 static size_t room_bytes(const struct hash *h, uint32_t n)
 {
-	return (size_t)n * (h->key_size + h->value_size);
+	return (size_t)n * (h->key_size + h->value_bytes);
 }
 
 static int make_room(struct walk *walk, uint32_t n)
@@ -55,14 +55,29 @@ static int make_room(struct walk *walk, uint32_t n)
 	return 0;
 }
 
-HASH_INLINE void copy_entry(struct walk *walk, uint32_t i, uint32_t index, struct hash_kind kind)
+HASH_INLINE void copy_key(struct walk *walk, uint32_t i, uint32_t index, struct hash_kind kind)
 {
 	const struct hash *h = walk->h;
-	struct object *e = slab_object(&h->elements, index);
+	uint32_t size = kind_key_size(h, kind);
 
-	words_load(walk->keys + (size_t)i * kind_key_size(h, kind), element_key(e), kind_key_size(h, kind));
-	words_load(walk->values + (size_t)i * hash_value_size(h, kind), element_value(h, e, kind),
-		   hash_value_size(h, kind));
+	words_load(walk->keys + (size_t)i * size, element_key(slab_object(&h->elements, index)), size);
+}
+
+HASH_INLINE unsigned char *value_room(const struct walk *walk, uint32_t i, struct hash_kind kind)
+{
+	return walk->values + (size_t)i * hash_value_bytes(walk->h, kind);
+}
+
+/* 0, or what vlock_read_raw says. */
+HASH_INLINE int copy_entry(struct walk *walk, uint32_t i, uint32_t index, struct hash_kind kind)
+{
+	const struct hash *h = walk->h;
+
+	copy_key(walk, i, index, kind);
+	if (kind.locked)
+		return vlock_read_raw(&h->locks, index, value_room(walk, i, kind));
+	hash_value_load(h, value_room(walk, i, kind), index, slab_object(&h->elements, index), kind);
+	return 0;
 }
 
 /*
@@ -95,9 +110,11 @@ HASH_INLINE int copy_one_by_one(struct walk *walk, uint32_t bucket, struct hash_
 			kept = 0;
 			continue;
 		}
-		copy_entry(walk, kept, walk->bucket.entries[i].index, kind);
-		if (line_moved(line, walk->bucket.w))
+		err = copy_entry(walk, kept, walk->bucket.entries[i].index, kind);
+		if (err == -EAGAIN || line_moved(line, walk->bucket.w))
 			continue;
+		if (err)
+			return err;
 		below = walk->bucket.entries[i].stamp;
 		kept++;
 	}
@@ -119,10 +136,10 @@ HASH_INLINE int take_copies(struct walk *walk, uint32_t bucket, struct hash_kind
 			err = make_room(walk, walk->bucket.n);
 		if (err)
 			return err;
-		for (uint32_t e = 0; e < walk->bucket.n; e++)
-			copy_entry(walk, e, walk->bucket.entries[e].index, kind);
-		if (kind.grace || !line_moved(line, walk->bucket.w))
-			return 0;
+		for (uint32_t e = 0; e < walk->bucket.n && !err; e++)
+			err = copy_entry(walk, e, walk->bucket.entries[e].index, kind);
+		if (err != -EAGAIN && (kind.grace || !line_moved(line, walk->bucket.w)))
+			return err;
 		if (i == COPY_TRIES)
 			return copy_one_by_one(walk, bucket, kind);
 	}
@@ -166,7 +183,8 @@ HASH_INLINE bool copy_line(struct walk *walk, const struct line *line, unsigned 
 	for (unsigned b = 0; b < LINE_BUCKETS; b++) {
 		n[b] = line_entries(walk->h, line, line_bucket_slots(w.second, b), index);
 		for (unsigned i = 0; i < n[b]; i++)
-			copy_entry(walk, copied++, index[i], kind);
+			if (copy_entry(walk, copied++, index[i], kind))
+				return false;
 	}
 	return !line_moved(line, w);
 }
@@ -222,11 +240,27 @@ HASH_INLINE int commit_empty(struct walk *walk, uint32_t bucket, uint64_t *owner
 	return 0;
 }
 
+/* Waits for the stores in place into what a commit has taken out, a few entries at a time. */
+static void settle_bucket(struct walk *walk)
+{
+	uint32_t elements[4 * LINE_SLOTS];
+
+	for (uint32_t i = 0; i < walk->bucket.n;) {
+		uint32_t n = 0;
+
+		while (i < walk->bucket.n && n < sizeof(elements) / sizeof(elements[0]))
+			elements[n++] = walk->bucket.entries[i++].index;
+		hash_settle(walk->h, walk->w, elements, n);
+	}
+}
+
 /* After the commit: releases slots, copies what was removed, discards it. */
 HASH_INLINE void take_removed(struct walk *walk, uint32_t bucket, const uint64_t *owners, struct hash_kind kind)
 {
 	struct line *line = hash_line(walk->h, bucket);
 
+	if (kind.percpu)
+		settle_bucket(walk);
 	for (uint32_t i = 0; i < walk->bucket.n; i++) {
 		const struct hash_entry *e = &walk->bucket.entries[i];
 		struct hash_place place = { .index = e->index,
@@ -236,7 +270,8 @@ HASH_INLINE void take_removed(struct walk *walk, uint32_t bucket, const uint64_t
 					    .owner = owners[i] };
 		uint32_t index = hash_unlink(walk->h, walk->w, line, &place, kind);
 
-		copy_entry(walk, i, index, kind);
+		copy_key(walk, i, index, kind);
+		hash_removed_load(walk->h, walk->w, value_room(walk, i, kind), index, kind);
 		hash_discard(walk->h, walk->w, index, kind);
 	}
 	credit_give(walk->h->cpu_lines, walk->w->cpu, walk->bucket.n);
@@ -284,8 +319,8 @@ static int hand_out(struct walk *walk, uint32_t from, uint32_t n)
 
 	if (b->io->out((unsigned char *)b->keys + (size_t)walk->total * h->key_size,
 		       walk->keys + (size_t)from * h->key_size, (size_t)n * h->key_size) ||
-	    b->io->out((unsigned char *)b->values + (size_t)walk->total * h->value_size,
-		       walk->values + (size_t)from * h->value_size, (size_t)n * h->value_size))
+	    b->io->out((unsigned char *)b->values + (size_t)walk->total * h->value_bytes,
+		       walk->values + (size_t)from * h->value_bytes, (size_t)n * h->value_bytes))
 		return -EFAULT;
 	walk->total += n;
 	return 0;
@@ -387,6 +422,10 @@ HASH_INLINE int batch_walk(struct hash *h, struct map_batch *batch, bool removes
 		walk.w = writer_begin(&h->writers, h->n_cpus, &err);
 		if (!walk.w)
 			return err;
+		if (kind.locked && hash_holds_lock(walk.w)) {
+			writer_end(walk.w);
+			return -EDEADLK;
+		}
 		if (kind.grace)
 			hash_drain(h, walk.w);
 	}
@@ -398,7 +437,7 @@ HASH_INLINE int batch_walk(struct hash *h, struct map_batch *batch, bool removes
 	hash_bucket_free(&walk.bucket);
 	if (walk.keys)
 		mem_free(walk.keys, room_bytes(h, walk.room));
-	if (err != -EFAULT && err != -ENOMEM) {
+	if (!err || err == -ENOENT || err == -ENOSPC) {
 		if (batch->io->out(batch->out_batch, &bucket, sizeof(bucket)))
 			return -EFAULT;
 		batch->count = walk.total;
@@ -406,13 +445,13 @@ HASH_INLINE int batch_walk(struct hash *h, struct map_batch *batch, bool removes
 	return err;
 }
 
-#define VARIANT(name, size, p, g)                                                                \
-	int hash_lookup_batch_##name(struct usermap *map, struct map_batch *batch)               \
-	{                                                                                        \
-		return batch_walk(hash_of(map), batch, false, (struct hash_kind){ size, p, g }); \
-	}                                                                                        \
-	int hash_lookup_and_delete_batch_##name(struct usermap *map, struct map_batch *batch)    \
-	{                                                                                        \
-		return batch_walk(hash_of(map), batch, true, (struct hash_kind){ size, p, g });  \
+#define VARIANT(name, size, traits)                                                           \
+	int hash_lookup_batch_##name(struct usermap *map, struct map_batch *batch)            \
+	{                                                                                     \
+		return batch_walk(hash_of(map), batch, false, HASH_KIND(size, traits));       \
+	}                                                                                     \
+	int hash_lookup_and_delete_batch_##name(struct usermap *map, struct map_batch *batch) \
+	{                                                                                     \
+		return batch_walk(hash_of(map), batch, true, HASH_KIND(size, traits));        \
 	}
-HASH_VARIANTS(VARIANT)
+HASH_WALK_VARIANTS(VARIANT)

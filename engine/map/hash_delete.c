@@ -49,8 +49,10 @@ HASH_INLINE int try_delete(struct hash *h, struct writer *w, const struct hash_t
 	if (err)
 		return err;
 	index = hash_unlink(h, w, t->line, &place, kind);
+	if (value && kind.percpu)
+		hash_settle(h, w, &index, 1);
 	if (value)
-		words_load(value, element_value(h, slab_object(&h->elements, index), kind), hash_value_size(h, kind));
+		hash_removed_load(h, w, value, index, kind);
 	hash_discard(h, w, index, kind);
 	credit_give(h->cpu_lines, w->cpu, 1);
 	credit_unmark(w->record);
@@ -66,6 +68,10 @@ HASH_INLINE int remove_key(struct hash *h, const void *key, void *value, struct 
 	w = writer_begin(&h->writers, h->n_cpus, &err);
 	if (!w)
 		return err;
+	if (value && kind.locked && hash_holds_lock(w)) {
+		writer_end(w);
+		return -EDEADLK;
+	}
 	if (value && kind.grace)
 		hash_drain(h, w);
 	do {
@@ -79,13 +85,14 @@ HASH_INLINE int remove_key(struct hash *h, const void *key, void *value, struct 
 	return err == -ENOBUFS ? -ENOMEM : err;
 }
 
-#define VARIANT(name, size, p, g)                                                                                \
-	int hash_delete_##name(struct usermap *map, const void *key)                                             \
-	{                                                                                                        \
-		return remove_key(hash_of(map), key, NULL, (struct hash_kind){ size, p, g });                    \
-	}                                                                                                        \
-	int hash_lookup_and_delete_##name(struct usermap *map, const void *key, void *value, __u64 flags)        \
-	{                                                                                                        \
-		return flags ? -EINVAL : remove_key(hash_of(map), key, value, (struct hash_kind){ size, p, g }); \
+#define VARIANT(name, size, traits)                                                                       \
+	int hash_delete_##name(struct usermap *map, const void *key)                                      \
+	{                                                                                                 \
+		return remove_key(hash_of(map), key, NULL, HASH_KIND(size, traits));                      \
+	}                                                                                                 \
+	int hash_lookup_and_delete_##name(struct usermap *map, const void *key, void *value, __u64 flags) \
+	{                                                                                                 \
+		(void)flags; /* BPF_F_LOCK: the removed value is always read so */                        \
+		return remove_key(hash_of(map), key, value, HASH_KIND(size, traits));                     \
 	}
 HASH_VARIANTS(VARIANT)

@@ -9,12 +9,9 @@
 #define BOUNCE	   512 /* values up to this size are validated in a buffer on the stack */
 #define BULK_GROUP 32  /* lookups whose cache misses overlap */
 
-HASH_INLINE void copy_value(const struct hash *h, void *value, struct object *e, struct hash_kind kind)
+HASH_INLINE void copy_value(const struct hash *h, void *value, uint32_t index, struct object *e, struct hash_kind kind)
 {
-	if (caa_likely(hash_value_size(h, kind) == 8))
-		words_load(value, element_value(h, e, kind), 8);
-	else
-		words_load(value, element_value(h, e, kind), h->value_size);
+	hash_value_load(h, value, index, e, kind);
 	/* acquire fence: a value stored in place makes visible what came before its update */
 	atomic_thread_fence(memory_order_acquire);
 }
@@ -25,7 +22,7 @@ HASH_INLINE int lookup_validated(const struct hash *h, const struct hash_target 
 {
 	struct hash_place place;
 	unsigned char small[BOUNCE];
-	uint32_t size = hash_value_size(h, kind);
+	uint32_t size = hash_value_bytes(h, kind);
 	void *bounce = size <= BOUNCE ? small : mem_alloc(size);
 	bool found;
 
@@ -47,14 +44,43 @@ HASH_INLINE int lookup_found(const struct hash *h, const struct hash_target *t, 
 
 	if (!hash_find(h, t, key, &place, NULL, kind))
 		return -ENOENT;
-	copy_value(h, value, place.element, kind);
+	copy_value(h, value, place.index, place.element, kind);
 	return 0;
+}
+
+/*
+ * Values with a lock are never copied while someone stores in place, with BPF_F_LOCK and without. At once, the copy
+ * counts if the line has not moved meanwhile.
+ */
+HASH_INLINE int lookup_locked(const struct hash *h, const struct hash_target *t, const void *key, void *value,
+			      struct hash_kind kind)
+{
+	struct hash_place place;
+	unsigned char small[BOUNCE];
+	void *bounce = h->value_size <= BOUNCE ? small : mem_alloc(h->value_size);
+	int err;
+
+	if (!bounce)
+		return -ENOMEM;
+	do {
+		if (!hash_find(h, t, key, &place, NULL, kind))
+			err = -ENOENT;
+		else
+			err = vlock_read_raw(&h->locks, place.index, bounce);
+	} while (err == -EAGAIN || (err != -ENOENT && !kind.grace && line_moved(t->line, place.w)));
+	if (!err)
+		memcpy(value, bounce, h->value_size);
+	if (bounce != small)
+		mem_free(bounce, h->value_size);
+	return err;
 }
 
 /* Inside a section on grace maps. */
 HASH_INLINE int lookup_target(const struct hash *h, const struct hash_target *t, const void *key, void *value,
 			      struct hash_kind kind)
 {
+	if (kind.locked)
+		return lookup_locked(h, t, key, value, kind);
 	return kind.grace ? lookup_found(h, t, key, value, kind) : lookup_validated(h, t, key, value, kind);
 }
 
@@ -66,10 +92,10 @@ HASH_INLINE int lookup_target(const struct hash *h, const struct hash_target *t,
 HASH_INLINE int lookup_glance_word(const struct hash *h, const struct hash_target *t, const void *key, void *value,
 				   struct hash_kind kind)
 {
-	uint32_t size = hash_value_size(h, kind);
-	struct object *e;
+	uint32_t size = hash_value_bytes(h, kind);
+	struct hash_place place;
 	uint64_t word;
-	int got = size <= 8 ? hash_glance(h, t, key, &e, &word, kind) : -1;
+	int got = size <= 8 && !kind.percpu ? hash_glance(h, t, key, &place, &word, kind) : -1;
 
 	if (caa_unlikely(got <= 0))
 		return got;
@@ -83,14 +109,16 @@ HASH_INLINE int lookup_glance_section(const struct hash *h, const struct hash_ta
 				      struct hash_kind kind)
 {
 	struct urcu_bp_reader *section = thread_section_begin();
-	struct object *e;
+	struct hash_place place;
 	int got;
 
 	if (caa_unlikely(!section))
 		return -1;
-	got = hash_glance(h, t, key, &e, NULL, kind);
-	if (caa_likely(got > 0))
-		copy_value(h, value, e, kind);
+	got = hash_glance(h, t, key, &place, NULL, kind);
+	if (kind.locked && got > 0)
+		got = vlock_read(&h->locks, place.index, value) ? -1 : 1;
+	else if (caa_likely(got > 0))
+		copy_value(h, value, place.index, place.element, kind);
 	thread_section_end(section);
 	return got;
 }
@@ -99,7 +127,8 @@ HASH_INLINE void *pointer_of(const struct hash *h, const struct hash_target *t, 
 {
 	struct hash_place place;
 
-	return hash_find(h, t, key, &place, NULL, kind) ? element_value(h, place.element, kind) : NULL;
+	return hash_find(h, t, key, &place, NULL, kind) ? hash_value_pointer(h, place.index, place.element, kind)
+							: NULL;
 }
 
 /* The element that the first slot with the target's tag names, into the cache. A wrong guess costs a miss, no more. */
@@ -143,7 +172,7 @@ HASH_INLINE int lookup_group(const struct hash *h, const unsigned char *keys, un
 		prefetch_element(h, &t[i]);
 	for (uint32_t i = 0; i < n; i++) {
 		const void *key = keys + (size_t)i * size;
-		unsigned char *value = values + (size_t)i * hash_value_size(h, kind);
+		unsigned char *value = values + (size_t)i * hash_value_bytes(h, kind);
 
 		int err = lookup_target(h, &t[i], key, value, kind);
 
@@ -170,7 +199,7 @@ HASH_INLINE int lookup_bulk(const struct hash *h, const unsigned char *keys, uns
 		if (kind.grace)
 			thread_read_lock();
 		err = lookup_group(h, keys + (size_t)i * kind_key_size(h, kind),
-				   values + (size_t)i * hash_value_size(h, kind),
+				   values + (size_t)i * hash_value_bytes(h, kind),
 				   n - i < BULK_GROUP ? n - i : BULK_GROUP, &bits, kind);
 		if (kind.grace)
 			thread_read_unlock();
@@ -181,59 +210,68 @@ HASH_INLINE int lookup_bulk(const struct hash *h, const unsigned char *keys, uns
 }
 
 /* Each lookup is a glance, and what a glance can't tell, out of its way. */
-#define VARIANT(name, size, p, g)                                                                               \
-	HASH_COLD int lookup_slow_##name(struct usermap *map, const void *key, void *value)                     \
+HASH_INLINE int lookup_glance(const struct hash *h, const struct hash_target *t, const void *key, void *value,
+			      struct hash_kind kind)
+{
+	if (kind.locked && !kind.grace)
+		return -1;
+	return kind.grace && !kind.pair ? lookup_glance_section(h, t, key, value, kind)
+					: lookup_glance_word(h, t, key, value, kind);
+}
+
+HASH_INLINE int lookup_slow(const struct hash *h, const void *key, void *value, struct hash_kind kind)
+{
+	struct hash_target t = hash_target(h, key, kind);
+	int err;
+
+	if (kind.grace)
+		thread_read_lock();
+	err = lookup_target(h, &t, key, value, kind);
+	if (kind.grace)
+		thread_read_unlock();
+	return err;
+}
+
+#define VARIANT(name, size, traits)                                                                             \
+	HASH_COLD int lookup_slow_##name(const struct hash *h, const void *key, void *value)                    \
 	{                                                                                                       \
-		const struct hash_kind kind = { size, p, g };                                                   \
-		struct hash *h = hash_of(map);                                                                  \
-		struct hash_target t = hash_target(h, key, kind);                                               \
-		int err;                                                                                        \
-                                                                                                                \
-		if (g)                                                                                          \
-			thread_read_lock();                                                                     \
-		err = lookup_target(h, &t, key, value, kind);                                                   \
-		if (g)                                                                                          \
-			thread_read_unlock();                                                                   \
-		return err;                                                                                     \
+		return lookup_slow(h, key, value, HASH_KIND(size, traits));                                     \
 	}                                                                                                       \
 	int hash_lookup_##name(struct usermap *map, const void *key, void *value, __u64 flags)                  \
 	{                                                                                                       \
-		const struct hash_kind kind = { size, p, g };                                                   \
+		const struct hash_kind kind = HASH_KIND(size, traits);                                          \
 		struct hash *h = hash_of(map);                                                                  \
 		struct hash_target t = hash_target(h, key, kind);                                               \
-		int got;                                                                                        \
+		int got = lookup_glance(h, &t, key, value, kind);                                               \
                                                                                                                 \
-		if (caa_unlikely(flags))                                                                        \
-			return -EINVAL;                                                                         \
-		got = g && !p ? lookup_glance_section(h, &t, key, value, kind)                                  \
-			      : lookup_glance_word(h, &t, key, value, kind);                                    \
-		return caa_likely(got > 0) ? 0 : got ? lookup_slow_##name(map, key, value) : -ENOENT;           \
+		(void)flags; /* BPF_F_LOCK: values with a lock are always read so */                            \
+		return caa_likely(got > 0) ? 0 : got ? lookup_slow_##name(h, key, value) : -ENOENT;             \
 	}                                                                                                       \
 	HASH_COLD void *lookup_ptr_slow_##name(struct usermap *map, const void *key)                            \
 	{                                                                                                       \
-		const struct hash_kind kind = { size, p, g };                                                   \
+		const struct hash_kind kind = HASH_KIND(size, traits);                                          \
 		struct hash_target t = hash_target(hash_of(map), key, kind);                                    \
                                                                                                                 \
 		return pointer_of(hash_of(map), &t, key, kind);                                                 \
 	}                                                                                                       \
 	void *hash_lookup_ptr_##name(struct usermap *map, const void *key)                                      \
 	{                                                                                                       \
-		const struct hash_kind kind = { size, p, g };                                                   \
+		const struct hash_kind kind = HASH_KIND(size, traits);                                          \
 		struct hash *h = hash_of(map);                                                                  \
 		struct hash_target t = hash_target(h, key, kind);                                               \
-		struct object *e;                                                                               \
-		int got = hash_glance(h, &t, key, &e, NULL, kind);                                              \
+		struct hash_place place;                                                                        \
+		int got = hash_glance(h, &t, key, &place, NULL, kind);                                          \
                                                                                                                 \
-		return caa_likely(got > 0) ? element_value(h, e, kind)                                          \
-		       : got		   ? lookup_ptr_slow_##name(map, key)                                   \
-					   : NULL;                                                                            \
+		if (caa_likely(got > 0))                                                                        \
+			return hash_value_pointer(h, place.index, place.element, kind);                         \
+		return got ? lookup_ptr_slow_##name(map, key) : NULL;                                           \
 	}                                                                                                       \
 	void hash_prefetch_##name(struct usermap *map, const void *keys, __u32 n)                               \
 	{                                                                                                       \
-		prefetch_keys(hash_of(map), keys, n, (struct hash_kind){ size, p, g });                         \
+		prefetch_keys(hash_of(map), keys, n, HASH_KIND(size, traits));                                  \
 	}                                                                                                       \
 	int hash_lookup_bulk_##name(struct usermap *map, const void *keys, void *values, __u32 n, __u64 *found) \
 	{                                                                                                       \
-		return lookup_bulk(hash_of(map), keys, values, n, found, (struct hash_kind){ size, p, g });     \
+		return lookup_bulk(hash_of(map), keys, values, n, found, HASH_KIND(size, traits));              \
 	}
 HASH_VARIANTS(VARIANT)

@@ -51,6 +51,7 @@ static void reset_records(struct writer_set *set, struct writer *self, uint32_t 
 		uint64_t op = atomic_load_explicit(&record->op, memory_order_relaxed);
 
 		atomic_store_explicit(&record->credit, 0, memory_order_relaxed);
+		atomic_store_explicit(&record->announced, 0, memory_order_relaxed);
 		record->elements = (struct cache){ .next = 0 };
 		record->nodes = (struct cache){ .next = 0 };
 		if (self && record == self->record)

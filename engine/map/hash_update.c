@@ -1,21 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Updates: insert, and the three ways to replace. See hash.c. */
-#include <sched.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
 #include "map/hash.h"
 #include "map/hash_walk.h"
 #include "map/hash_write.h"
-
-/*
- * How often a full map's insert lets others run while one of them has a credit in hand: first by yields, then, as the one
- * may be waiting for another CPU, by naps; some 30 milliseconds in all.
- */
-#define CREDIT_PATIENCE 600
-#define CREDIT_YIELDS	200
-#define CREDIT_NAP_NS	20000
 
 /* What an update has in hand. */
 struct attempt {
@@ -25,10 +12,38 @@ struct attempt {
 	uint64_t flags;
 	uint32_t index; /* the private element, 0: none yet */
 	struct object *element;
+	bool prog;	  /* the program face's: of per-CPU values, this CPU's slot */
 	int claim;	  /* slot claimed for it, -1 */
 	uint32_t claimed; /* the index in that slot: the element may have been published elsewhere by a swap */
 	bool credit;
 };
+
+/* Stores into per-CPU slots, of a new element or in place. */
+static void store_slots(const struct attempt *a, uint32_t index)
+{
+	if (a->prog)
+		percpu_store_one(&a->h->percpu, a->w->cpu, index, a->value);
+	else
+		percpu_store(&a->h->percpu, index, a->value);
+}
+
+/* The value of a new element. */
+HASH_INLINE void fill_value(const struct attempt *a, struct hash_kind kind)
+{
+	const struct hash *h = a->h;
+
+	if (kind.percpu) {
+		store_slots(a, a->index);
+		if (a->prog)
+			percpu_clear_others(&h->percpu, a->w->cpu, a->index);
+	} else if (caa_likely(hash_value_bytes(h, kind) == 8 && !kind.locked)) {
+		words_store(element_value(h, a->element, kind), a->value, 8);
+	} else if (kind.locked) {
+		vlock_copy_in(&h->locks, element_value(h, a->element, kind), a->value);
+	} else {
+		words_store(element_value(h, a->element, kind), a->value, h->value_size);
+	}
+}
 
 HASH_INLINE void take_element(struct attempt *a, struct hash_kind kind)
 {
@@ -43,22 +58,7 @@ HASH_INLINE void take_element(struct attempt *a, struct hash_kind kind)
 	atomic_store_explicit(&a->element->owner, a->w->owner, memory_order_relaxed);
 	atomic_store_explicit(&a->w->record->incoming, a->index, memory_order_relaxed);
 	words_store(element_key(a->element), a->key, kind_key_size(h, kind));
-	if (caa_likely(hash_value_size(h, kind) == 8))
-		words_store(element_value(h, a->element, kind), a->value, 8);
-	else
-		words_store(element_value(h, a->element, kind), a->value, h->value_size);
-}
-
-static void let_others_run(unsigned *patience)
-{
-	const struct timespec nap = { .tv_nsec = CREDIT_NAP_NS };
-
-	TEST_POINT(TP_WAIT);
-	if (*patience > CREDIT_PATIENCE - CREDIT_YIELDS)
-		sched_yield();
-	else
-		syscall(SYS_nanosleep, &nap, NULL); /* not the library's: that one is a cancellation point */
-	--*patience;
+	fill_value(a, kind);
 }
 
 /* Whether an operation elsewhere may have a credit in hand. One that is just asking is waited for: it soon knows. */
@@ -73,7 +73,7 @@ static bool credit_in_hand(const struct hash *h, const struct writer *w, unsigne
 		while (i != w->index && atomic_load_explicit(mark, memory_order_acquire) != CREDIT_NONE) {
 			if (!*patience || atomic_load_explicit(mark, memory_order_relaxed) == CREDIT_HELD)
 				return true;
-			let_others_run(patience);
+			hash_let_others_run(patience);
 		}
 	}
 	return false;
@@ -86,7 +86,7 @@ static bool credit_in_hand(const struct hash *h, const struct writer *w, unsigne
 static __attribute__((noinline)) int search_credit(struct hash *h, struct writer *w, const struct line *line,
 						   line_word seen)
 {
-	unsigned patience = CREDIT_PATIENCE;
+	unsigned patience = HASH_PATIENCE;
 	uint64_t versions;
 	bool full;
 
@@ -103,7 +103,7 @@ static __attribute__((noinline)) int search_credit(struct hash *h, struct writer
 			return -ESTALE;
 		if (full || !patience)
 			return -E2BIG;
-		let_others_run(&patience);
+		hash_let_others_run(&patience);
 	}
 }
 
@@ -230,6 +230,78 @@ HASH_INLINE int commit_update(struct attempt *a, const struct hash_target *t, st
 	return 0;
 }
 
+/* What the update didn't need, or an error left over. */
+static void put_back(struct attempt *a, struct line *line)
+{
+	if (a->claim >= 0)
+		hash_release_slot(line, (unsigned)a->claim, a->claimed);
+	if (a->index) /* for this update's next attempt, too: it relies on having an element at hand */
+		slab_put_back(&a->h->elements, &a->w->record->elements, a->w->cpu, a->index);
+	a->claim = -1;
+	a->index = 0;
+	if (atomic_load_explicit(&a->w->record->credit, memory_order_relaxed) == CREDIT_NONE)
+		return;
+	if (a->credit)
+		credit_give(a->h->cpu_lines, a->w->cpu, 1);
+	a->credit = false;
+	credit_unmark(a->w->record);
+}
+
+/* A store into an entry's slots. false: the entry may have moved, look again. */
+HASH_INLINE bool store_percpu(struct attempt *a, const struct hash_target *t, const struct hash_place *place,
+			      struct hash_kind kind)
+{
+	bool there;
+
+	hash_announce(a->w, place->index, kind);
+	there = !line_moved(t->line, place->w);
+	if (there) {
+		TEST_POINT(TP_STORE);
+		atomic_thread_fence(memory_order_release); /* release: as in update_glance */
+		store_slots(a, place->index);
+	}
+	hash_announce_end(a->w);
+	return there;
+}
+
+/* BPF_F_LOCK on an entry: stores under the value's lock. What is found again when the lock is held was in the map after
+ * the lock was taken: whoever removes it reads its value, or reuses it, after the lock is released. 0, -ESTALE: look
+ * again, errors. */
+static int lock_and_store(struct attempt *a, const struct hash_target *t, struct hash_place *place,
+			  struct hash_kind kind)
+{
+	uint32_t index = place->index;
+	int err = vlock_acquire(&a->h->locks, a->w, index);
+
+	if (err)
+		return err == -EAGAIN ? -ESTALE : err;
+	if (hash_find(a->h, t, a->key, place, NULL, kind) && place->index == index)
+		err = vlock_store(&a->h->locks, a->w, index, a->value);
+	else
+		err = -ESTALE;
+	vlock_release(&a->h->locks, a->w);
+	return err;
+}
+
+/* An update of an entry that is replaced in place. 0, errors; -ESTALE: look again; 1: it isn't replaced so. */
+HASH_INLINE int update_in_place(struct attempt *a, const struct hash_target *t, struct hash_place *place,
+				struct hash_kind kind)
+{
+	if (kind.percpu)
+		return store_percpu(a, t, place, kind) ? 0 : -ESTALE;
+	if (kind.locked && a->flags & BPF_F_LOCK) {
+		put_back(a, t->line); /* what an attempt to insert had: nobody shall wait for it while this one waits */
+		return lock_and_store(a, t, place, kind);
+	}
+	if (kind.grace && hash_replaces(a->h, kind) == REPLACE_IN_PLACE) {
+		TEST_POINT(TP_STORE);
+		atomic_thread_fence(memory_order_release); /* release: as in update_glance */
+		words_store(element_value(a->h, place->element, kind), a->value, hash_value_bytes(a->h, kind));
+		return 0;
+	}
+	return 1;
+}
+
 /* 0 and errors: done. -EAGAIN: no element at hand. */
 HASH_INLINE int try_update(struct attempt *a, const struct hash_target *t, struct hash_kind kind)
 {
@@ -240,15 +312,16 @@ HASH_INLINE int try_update(struct attempt *a, const struct hash_target *t, struc
 		bool found = hash_find(h, t, a->key, &place, NULL, kind);
 		int err;
 
-		if (found && a->flags == BPF_NOEXIST)
+		if (found && a->flags & BPF_NOEXIST)
 			return -EEXIST;
-		if (!found && a->flags == BPF_EXIST)
+		if (!found && a->flags & BPF_EXIST)
 			return -ENOENT;
-		if (kind.grace && found && hash_replaces(h, kind) == REPLACE_IN_PLACE) {
-			TEST_POINT(TP_STORE);
-			atomic_thread_fence(memory_order_release); /* release: as in update_glance */
-			words_store(element_value(h, place.element, kind), a->value, hash_value_size(h, kind));
-			return 0;
+		if (found) {
+			err = update_in_place(a, t, &place, kind);
+			if (err == -ESTALE)
+				continue;
+			if (err <= 0)
+				return err;
 		}
 		if (!found && !a->credit) {
 			err = take_credit(h, a->w, t->line, place.w);
@@ -275,23 +348,6 @@ HASH_INLINE int try_update(struct attempt *a, const struct hash_target *t, struc
 	}
 }
 
-/* What the update didn't need, or an error left over. */
-static void put_back(struct attempt *a, struct line *line)
-{
-	if (a->claim >= 0)
-		hash_release_slot(line, (unsigned)a->claim, a->claimed);
-	if (a->index)
-		slab_give(&a->h->elements, &a->w->record->elements, a->w->cpu, a->index);
-	a->claim = -1;
-	a->index = 0;
-	if (atomic_load_explicit(&a->w->record->credit, memory_order_relaxed) == CREDIT_NONE)
-		return;
-	if (a->credit)
-		credit_give(a->h->cpu_lines, a->w->cpu, 1);
-	a->credit = false;
-	credit_unmark(a->w->record);
-}
-
 /* An update in place at a glance. false: it takes more. */
 HASH_INLINE bool update_glance(struct hash *h, const void *key, const void *value, uint64_t flags,
 			       struct hash_kind kind)
@@ -300,18 +356,18 @@ HASH_INLINE bool update_glance(struct hash *h, const void *key, const void *valu
 	struct writer *w = thread_writer(h->writers.map_id);
 	struct urcu_bp_reader *section = thread_section_begin();
 	bool stored = false;
-	struct object *e;
+	struct hash_place place;
 	uint64_t op;
 
 	if (caa_unlikely(!section))
 		return false;
 	if (caa_likely(w && flags != BPF_NOEXIST) && caa_likely((op = writer_enter_briefly(w)) != 0)) {
 		if (caa_likely(hash_replaces(h, kind) == REPLACE_IN_PLACE) &&
-		    hash_glance(h, &t, key, &e, NULL, kind) > 0) {
+		    hash_glance(h, &t, key, &place, NULL, kind) > 0) {
 			TEST_POINT(TP_STORE);
 			/* release fence: what came before the update is visible to whoever sees it */
 			atomic_thread_fence(memory_order_release);
-			words_store(element_value(h, e, kind), value, hash_value_size(h, kind));
+			words_store(element_value(h, place.element, kind), value, hash_value_bytes(h, kind));
 			stored = true;
 		}
 		writer_leave(w, op);
@@ -320,10 +376,11 @@ HASH_INLINE bool update_glance(struct hash *h, const void *key, const void *valu
 	return stored;
 }
 
-HASH_INLINE int update(struct hash *h, const void *key, const void *value, uint64_t flags, struct hash_kind kind)
+HASH_INLINE int update(struct hash *h, const void *key, const void *value, uint64_t flags, bool prog,
+		       struct hash_kind kind)
 {
 	struct hash_target t = hash_target(h, key, kind);
-	struct attempt a = { .h = h, .key = key, .value = value, .flags = flags, .claim = -1 };
+	struct attempt a = { .h = h, .key = key, .value = value, .flags = flags, .prog = prog, .claim = -1 };
 	int err = 0, supply;
 
 	a.w = writer_begin(&h->writers, h->n_cpus, &err);
@@ -346,22 +403,39 @@ HASH_INLINE int update(struct hash *h, const void *key, const void *value, uint6
 	return err == -ENOBUFS ? -ENOMEM : err;
 }
 
+/* The flags an update takes; the faces let BPF_F_LOCK pass for values with a lock only, but for programs. */
+HASH_INLINE bool flags_ok(uint64_t flags, struct hash_kind kind)
+{
+	return (kind.locked ? flags & ~(uint64_t)BPF_F_LOCK : flags) <= BPF_EXIST;
+}
+
 /* A pair's update is a glance at the key's place, and a store; the rest is out of its way. */
-#define VARIANT(name, size, p, g)                                                                              \
+#define VARIANT(name, size, traits)                                                                            \
 	static __attribute__((noinline)) int update_##name(struct hash *h, const void *key, const void *value, \
 							   uint64_t flags)                                     \
 	{                                                                                                      \
-		return update(h, key, value, flags, (struct hash_kind){ size, p, g });                         \
+		return update(h, key, value, flags, false, HASH_KIND(size, traits));                           \
 	}                                                                                                      \
 	int hash_update_##name(struct usermap *map, const void *key, const void *value, __u64 flags)           \
 	{                                                                                                      \
-		const struct hash_kind kind = { size, p, g };                                                  \
+		const struct hash_kind kind = HASH_KIND(size, traits);                                         \
 		struct hash *h = hash_of(map);                                                                 \
                                                                                                                \
-		if (caa_unlikely(flags > BPF_EXIST))                                                           \
+		if (caa_unlikely(!flags_ok(flags, kind)))                                                      \
 			return -EINVAL;                                                                        \
-		if (p && g && caa_likely(update_glance(h, key, value, flags, kind)))                           \
+		if (kind.pair && kind.grace && caa_likely(update_glance(h, key, value, flags, kind)))          \
 			return 0;                                                                              \
 		return update_##name(h, key, value, flags);                                                    \
 	}
 HASH_VARIANTS(VARIANT)
+
+#define PERCPU_VARIANT(name, size, traits)                                                                \
+	int hash_update_prog_##name(struct usermap *map, const void *key, const void *value, __u64 flags) \
+	{                                                                                                 \
+		const struct hash_kind kind = HASH_KIND(size, traits);                                    \
+                                                                                                          \
+		if (caa_unlikely(!flags_ok(flags, kind)))                                                 \
+			return -EINVAL;                                                                   \
+		return update(hash_of(map), key, value, flags, true, kind);                               \
+	}
+HASH_PERCPU_VARIANTS(PERCPU_VARIANT)

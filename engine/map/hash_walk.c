@@ -218,9 +218,9 @@ HASH_INLINE int next_key_bounced(const struct hash *h, const void *key, void *ne
 	return err;
 }
 
-#define VARIANT(name, size, p, g)                                                                   \
-	int hash_next_key_##name(struct usermap *map, const void *key, void *next)                  \
-	{                                                                                           \
-		return next_key_bounced(hash_of(map), key, next, (struct hash_kind){ size, p, g }); \
+#define VARIANT(name, size, traits)                                                        \
+	int hash_next_key_##name(struct usermap *map, const void *key, void *next)         \
+	{                                                                                  \
+		return next_key_bounced(hash_of(map), key, next, HASH_KIND(size, traits)); \
 	}
-HASH_VARIANTS(VARIANT)
+HASH_WALK_VARIANTS(VARIANT)

@@ -1,7 +1,74 @@
 /* SPDX-License-Identifier: MIT */
 /* The rare steps of writes, out of line. See hash.c. */
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 #include "core/reclaim.h"
 #include "map/hash_write.h"
+
+#define PATIENCE_YIELDS 200
+#define PATIENCE_NAP_NS 20000
+
+static void let_others_run(unsigned round)
+{
+	const struct timespec nap = { .tv_nsec = PATIENCE_NAP_NS };
+
+	TEST_POINT(TP_WAIT);
+	if (round < PATIENCE_YIELDS)
+		sched_yield();
+	else
+		syscall(SYS_nanosleep, &nap, NULL); /* not the library's: that one is a cancellation point */
+}
+
+void hash_let_others_run(unsigned *patience)
+{
+	let_others_run(HASH_PATIENCE - *patience);
+	--*patience;
+}
+
+static bool is_among(uint32_t element, const uint32_t *elements, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (elements[i] == element)
+			return true;
+	return false;
+}
+
+#ifdef USERMAP_TEST_POINTS
+unsigned hash_settle_patience = HASH_PATIENCE;
+#else
+enum { hash_settle_patience = 100000 }; /* seconds: the storing thread may just be waiting for a CPU */
+#endif
+
+/*
+ * A thread that is stopped for longer than the patience while it stores, or was killed there, is given up: what it
+ * stores is then lost with the element. Nobody else may reuse the element meanwhile (at once), or it waits for the
+ * section (grace). So an element is waited for in vain once.
+ */
+void hash_settle(struct hash *h, const struct writer *w, const uint32_t *elements, uint32_t n)
+{
+	unsigned round = 0;
+	uint32_t used;
+
+	/* against the fence, or on private maps the compiler barrier, of hash_announce: either the announcement is seen
+	 * here, or its maker sees that the line has moved */
+	if (!h->writers.private_memory || syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
+		atomic_thread_fence(memory_order_seq_cst);
+	used = atomic_load_explicit(&h->header->records_used, memory_order_relaxed);
+	for (uint32_t i = 0; i < used && i < RECORDS; i++) {
+		_Atomic uint32_t *announced = &h->writers.records[i].announced;
+		/* acquire: pairs with hash_announce_end; the stores are visible */
+		uint32_t element = atomic_load_explicit(announced, memory_order_acquire);
+
+		while (element && i != w->index && round < hash_settle_patience && is_among(element, elements, n)) {
+			let_others_run(round++);
+			element = atomic_load_explicit(announced, memory_order_acquire);
+		}
+	}
+}
 
 static uint64_t stamp_of(const struct hash *h, uint32_t index)
 {
@@ -31,15 +98,16 @@ uint64_t hash_largest_stamp(const struct hash *h, const struct hash_target *t, l
 	return largest;
 }
 
-static bool may_wait(const struct slab *slab)
+/* Not while the thread holds a value's lock: readers wait for that inside their sections. */
+static bool may_wait(const struct slab *slab, const struct writer *w)
 {
-	return slab->budget && !thread_in_section() && !reclaim_busy();
+	return slab->budget && !thread_in_section() && !reclaim_busy() && !hash_holds_lock(w);
 }
 
 int hash_supply(struct hash *h, struct writer *w)
 {
 	for (;;) {
-		int err = slab_refill(&h->elements, &w->record->elements, w->cpu, may_wait(&h->elements));
+		int err = slab_refill(&h->elements, &w->record->elements, w->cpu, may_wait(&h->elements, w));
 
 		if (err != -EAGAIN)
 			return err;
@@ -53,7 +121,7 @@ bool hash_wait_for_nodes(struct hash *h, struct writer *w)
 {
 	bool waited;
 
-	if (!may_wait(&h->nodes))
+	if (!may_wait(&h->nodes, w))
 		return false;
 	writer_end(w);
 	waited = slab_wait(&h->nodes);

@@ -86,6 +86,70 @@ HASH_INLINE void hash_discard(struct hash *h, struct writer *w, uint32_t index, 
 		slab_give(&h->elements, &w->record->elements, w->cpu, index);
 }
 
+/*
+ * Stores in place into per-CPU values and under a value's lock. See slab.h for hazards.
+ *
+ * Announces the element before a store. What follows must check that the element still is in its place. At once:
+ * against the reuse of the element (strike_announced). Both: against lookup_and_delete, which waits for stores under
+ * way (hash_settle).
+ */
+HASH_INLINE void hash_announce(struct writer *w, uint32_t index, struct hash_kind kind)
+{
+	TEST_POINT(TP_ANNOUNCE);
+	/* relaxed: the fence follows */
+	atomic_store_explicit(&w->record->announced, index, memory_order_relaxed);
+	if (kind.grace)
+		urcu_bp_smp_mb_slave(); /* the other side has membarrier */
+	else
+		atomic_thread_fence(memory_order_seq_cst); /* against the fences of strike_announced and hash_settle */
+	TEST_POINT(TP_ANNOUNCED);
+}
+
+static inline void hash_announce_end(struct writer *w)
+{
+	/* release: the stores come before the end of their announcement */
+	atomic_store_explicit(&w->record->announced, 0, memory_order_release);
+}
+
+/*
+ * How often an operation lets others run while one of them has in hand what it needs: first by yields, then, as the one
+ * may be waiting for another CPU, by naps; some 30 milliseconds in all.
+ */
+#define HASH_PATIENCE 600
+void hash_let_others_run(unsigned *patience);
+
+/* Whether the thread holds the lock of some value of the map, taken by the program face. */
+static inline bool hash_holds_lock(const struct writer *w)
+{
+	return atomic_load_explicit(&w->record->lock, memory_order_relaxed) !=
+	       0; /* relaxed: only this thread writes it */
+}
+
+#ifdef USERMAP_TEST_POINTS
+extern unsigned
+	hash_settle_patience; /* rounds that hash_settle waits; tests that stop threads don't wait for seconds */
+#endif
+
+/* Waits until stores in place into n removed elements have ended. Patience has an end: see hash_write.c. */
+void hash_settle(struct hash *h, const struct writer *w, const uint32_t *elements, uint32_t n);
+
+/* The value of an element that a commit has made this writer's own. */
+HASH_INLINE void hash_removed_load(struct hash *h, struct writer *w, void *dst, uint32_t index, struct hash_kind kind)
+{
+	struct object *e = slab_object(&h->elements, index);
+
+	if (!kind.locked) {
+		hash_value_load(h, dst, index, e, kind);
+		return;
+	}
+	/* whoever stores under the lock has found the element before the commit, or won't: see lock_and_store */
+	bool locked = index && vlock_acquire_own(&h->locks, w, index) == 0;
+
+	vlock_copy_out(&h->locks, dst, element_value(h, e, kind));
+	if (locked)
+		vlock_release(&h->locks, w);
+}
+
 /* The largest stamp in the target's bucket, 0 if it is empty. Under w: the commit tells whether it holds. */
 uint64_t hash_largest_stamp(const struct hash *h, const struct hash_target *t, line_word w);
 

@@ -14,12 +14,15 @@
 #define ENGINE_MAP_MAP_H
 
 #include <stdatomic.h>
-#include <usermap/usermap.h>
+#include <usermap/helper.h>
 
 #include "core/attr.h"
 #include "core/region.h"
 
+#define MAP_MAX_CPUS 4096u
+
 struct usermap;
+struct value_locks;
 
 /* Where a new map's memory comes from. */
 struct map_backing {
@@ -27,6 +30,7 @@ struct map_backing {
 	const char *path;	  /* BACKING_PATH: created with O_EXCL */
 	int fd;			  /* BACKING_FD: an empty file; stays the caller's, the region reopens it */
 	enum usermap_reuse reuse; /* GRACE or AT_ONCE */
+	__u32 n_cpus;		  /* CPUs with a slot in per-CPU values; 0: the machine's */
 };
 
 /* How a batch reaches the caller's memory. Both return 0 or -EFAULT; a prefix may have been copied. */
@@ -49,6 +53,7 @@ struct map_batch {
 
 struct map_ops {
 	enum bpf_map_type type;
+	bool percpu; /* values have a slot for each CPU */
 	/* Checks of BPF_MAP_CREATE that belong to the type, in the kernel's order. */
 	int (*alloc_check)(const struct map_attr *attr);
 	/* Lays the parts of a new region out (attr is in *layout); then formats it; then, for a new and an attached
@@ -58,6 +63,8 @@ struct map_ops {
 	int (*attach)(struct usermap *map);
 	void (*detach)(struct usermap *map);
 
+	/* Values are map->value_bytes long: of a per-CPU type all slots. flags: the face has checked that BPF_F_LOCK
+	 * comes only where values have a spin lock, but for the program face's updates. */
 	int (*lookup)(struct usermap *map, const void *key, void *value, __u64 flags);
 	int (*update)(struct usermap *map, const void *key, const void *value, __u64 flags);
 	int (*delete)(struct usermap *map, const void *key);
@@ -71,7 +78,16 @@ struct map_ops {
 	void (*prefetch)(struct usermap *map, const void *keys,
 			 __u32 n); /* may be NULL: n keys will be written to soon */
 	int (*lookup_bulk)(struct usermap *map, const void *keys, void *values, __u32 n, __u64 *found);
-	void *(*lookup_ptr)(struct usermap *map, const void *key); /* program face; inside a read-side section */
+	/* The program face; inside a read-side section. lookup_ptr, update_prog and for_each of per-CPU types: this
+	 * CPU's slot, value_size bytes. update_prog NULL: as update. */
+	void *(*lookup_ptr)(struct usermap *map, const void *key);
+	int (*update_prog)(struct usermap *map, const void *key, const void *value, __u64 flags);
+	void *(*lookup_percpu_ptr)(struct usermap *map, const void *key, __u32 cpu); /* cpu < map->n_cpus */
+	long (*for_each)(struct usermap *map, usermap_for_each_fn fn, void *ctx);    /* callbacks run, or -errno */
+	/* Adds to the u64 at `offset`, checked by the face, of this CPU's slot. 0, -ENOENT, -EOPNOTSUPP, -ENOMEM,
+	 * -EBUSY. */
+	int (*percpu_add)(struct usermap *map, const void *key, __u32 offset, __u64 delta);
+	const struct value_locks *(*value_locks)(struct usermap *map); /* of a map with spin locks (core/vlock.h) */
 	void (*info)(const struct usermap *map, struct usermap_info *info);
 	void (*sha256)(const struct usermap *map, unsigned char digest[32]); /* of the whole contents; ARRAY alone */
 };
@@ -84,7 +100,11 @@ struct usermap {
 	__u32 key_size;		     /* copies of the header's checked fields: a shared header may be scribbled on */
 	__u32 value_size;
 	__u32 max_entries;
-	__u32 map_flags; /* without RDONLY and WRONLY */
+	__u32 map_flags;     /* without RDONLY and WRONLY */
+	__u32 n_cpus;	     /* slots of a per-CPU value; other types: 1 */
+	__u32 value_bytes;   /* of a value in the caller's buffers: value_size, or of all slots */
+	bool spin_lock;	     /* values have a struct bpf_spin_lock, */
+	__u32 spin_lock_off; /* here */
 	enum usermap_reuse reuse;
 	bool read_only;	  /* native face: attached with BPF_F_RDONLY; writes are -EPERM */
 	bool write_only;  /* native face: made with BPF_F_WRONLY; reads are -EPERM */
@@ -95,6 +115,9 @@ struct usermap {
 
 const struct map_ops *map_ops_find(__u32 type);
 
+/* Whether a map of these attributes may have the spin lock that they say: 0, -EOPNOTSUPP (the type), -EACCES (a flag
+ * for programs), -EINVAL (no lock can be there). */
+int map_check_spin_lock(const struct map_attr *attr);
 /* Makes a map of checked attributes. 0, -ENOMEM, or open(2)'s error. */
 int map_create(const struct map_attr *attr, const struct map_backing *backing, struct usermap **map);
 /* Attaches to the region behind fd, which stays the caller's (the region reopens it). 0, -EINVAL, -ENOMEM,

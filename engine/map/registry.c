@@ -7,12 +7,12 @@
 #include <sys/random.h>
 
 #include "core/alloc.h"
+#include "core/lockmaps.h"
 #include "core/thread.h"
+#include "core/words.h"
 #include "map/types.h"
 
-#define MAX_CPUS 4096u
-
-static const struct map_ops *const types[] = { &hash_ops, &array_ops };
+static const struct map_ops *const types[] = { &hash_ops, &array_ops, &percpu_hash_ops, &percpu_array_ops };
 
 const struct map_ops *map_ops_find(__u32 type)
 {
@@ -39,6 +39,19 @@ static int seed_make(struct usermap *map)
 	return 0;
 }
 
+/* Attach may put a variant's table of operations in the place of the type's. */
+static int attach_type(struct usermap *map)
+{
+	int error = map->ops->attach(map);
+
+	if (error || !map->spin_lock)
+		return error;
+	error = lockmaps_add(map->ops->value_locks(map));
+	if (error)
+		map->ops->detach(map);
+	return error;
+}
+
 /* Fills a handle in whose region is there, from a checked copy of its layout. fresh: nobody else sees the region yet */
 static int handle_attach(struct usermap *map, const struct map_ops *ops, const struct region_layout *layout, bool fresh)
 {
@@ -50,6 +63,10 @@ static int handle_attach(struct usermap *map, const struct map_ops *ops, const s
 	map->value_size = layout->attr.value_size;
 	map->max_entries = layout->attr.max_entries;
 	map->map_flags = layout->attr.map_flags;
+	map->n_cpus = ops->percpu ? layout->n_cpus : 1;
+	map->value_bytes = ops->percpu ? (__u32)words_stride(map->value_size) * map->n_cpus : map->value_size;
+	map->spin_lock = layout->attr.spin_lock;
+	map->spin_lock_off = layout->attr.spin_lock_off;
 	map->reuse = (enum usermap_reuse)layout->reuse;
 	map->read_only = map->region.read_only;
 	atomic_init(&map->refs, 1);
@@ -61,7 +78,7 @@ static int handle_attach(struct usermap *map, const struct map_ops *ops, const s
 	if (!error && fresh)
 		error = ops->format(map);
 	if (!error)
-		error = ops->attach(map);
+		error = attach_type(map);
 	if (error)
 		thread_map_id_put(map->local_id);
 	return error;
@@ -70,6 +87,8 @@ static int handle_attach(struct usermap *map, const struct map_ops *ops, const s
 static void handle_detach(struct usermap *map)
 {
 	thread_map_id_put(map->local_id);
+	if (map->spin_lock)
+		lockmaps_remove(map->ops->value_locks(map));
 	map->ops->detach(map);
 }
 
@@ -88,7 +107,9 @@ static int create(struct usermap *map, const struct map_attr *attr, const struct
 		[BACKING_FD] = REGION_FD,
 	};
 	const struct map_ops *ops = map_ops_find(attr->type);
-	struct region_layout layout = { .attr = *attr, .reuse = (uint32_t)backing->reuse, .n_cpus = possible_cpus() };
+	struct region_layout layout = { .attr = *attr,
+					.reuse = (uint32_t)backing->reuse,
+					.n_cpus = backing->n_cpus ? backing->n_cpus : possible_cpus() };
 	int error;
 
 	if (!ops)
@@ -109,6 +130,18 @@ static int create(struct usermap *map, const struct map_attr *attr, const struct
 	return error;
 }
 
+int map_check_spin_lock(const struct map_attr *attr)
+{
+	if (!attr->spin_lock)
+		return attr->spin_lock_off ? -EINVAL : 0;
+	if (attr->spin_lock != 1 || attr->spin_lock_off % 4 || attr->value_size < 4 ||
+	    attr->spin_lock_off > attr->value_size - 4)
+		return -EINVAL;
+	if (attr->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
+		return -EACCES;
+	return attr->type == BPF_MAP_TYPE_HASH || attr->type == BPF_MAP_TYPE_ARRAY ? 0 : -EOPNOTSUPP;
+}
+
 /* Whether the name ends, with nothing behind it. */
 static bool name_ok(const char name[16])
 {
@@ -125,9 +158,11 @@ static bool layout_is_ours(const struct region_layout *found)
 	const struct map_ops *ops = map_ops_find(attr->type);
 	struct region_layout ours = { .attr = *attr, .reuse = found->reuse, .n_cpus = found->n_cpus };
 
-	if (!ops || found->n_cpus < 1 || found->n_cpus > MAX_CPUS || found->reuse != USERMAP_REUSE_AT_ONCE)
+	if (!ops || found->n_cpus < 1 || found->n_cpus > MAP_MAX_CPUS || found->reuse != USERMAP_REUSE_AT_ONCE)
 		return false;
 	if (attr->map_extra || attr->map_flags & (BPF_F_RDONLY | BPF_F_WRONLY) || !name_ok(attr->name))
+		return false;
+	if (map_check_spin_lock(attr) || attr->pad)
 		return false;
 	return ops->alloc_check(attr) == 0 && layout_make(ops, &ours) == 0 && region_layout_equal(&ours, found);
 }

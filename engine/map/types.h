@@ -5,7 +5,9 @@
 
 #include "map/map.h"
 
-extern const struct map_ops array_ops; /* map/array.c */
-extern const struct map_ops hash_ops;  /* map/hash.c */
+extern const struct map_ops array_ops;	      /* map/array.c */
+extern const struct map_ops hash_ops;	      /* map/hash.c */
+extern const struct map_ops percpu_hash_ops;  /* map/hash.c */
+extern const struct map_ops percpu_array_ops; /* map/percpu_array.c */
 
 #endif

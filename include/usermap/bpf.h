@@ -19,7 +19,14 @@ extern "C" {
  *
  * Commands: BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
  * BPF_MAP_LOOKUP_AND_DELETE_ELEM, BPF_MAP_FREEZE, BPF_MAP_LOOKUP_BATCH, BPF_MAP_LOOKUP_AND_DELETE_BATCH,
- * BPF_MAP_UPDATE_BATCH, BPF_MAP_DELETE_BATCH, BPF_OBJ_GET_INFO_BY_FD. Any other is EINVAL, as from a kernel without it.
+ * BPF_MAP_UPDATE_BATCH, BPF_MAP_DELETE_BATCH, BPF_OBJ_GET_INFO_BY_FD (of maps), BPF_BTF_LOAD. Any other is EINVAL, as from
+ * a kernel without it.
+ *
+ * BPF_BTF_LOAD gives a descriptor that BPF_MAP_CREATE takes as btf_fd. Malformed BTF is EINVAL, but: ENOTSUPP (524) unknown
+ * version, flags or integer encoding; E2BIG more than 16 MiB, a header of a later version, references too deep, two spin
+ * locks in a struct, more than 11 special fields; EEXIST types in a cycle, fields that overlap; ELOOP too long a chain of
+ * qualifiers, lists that own each other; ENOENT, EFAULT special fields that aren't the real thing. The log, if there is
+ * one, says why in words of this library; the kernel's also lists the types.
  *
  * Descriptors are real ones (unlinked files in a tmpfs): close, dup, fork, exec and SCM_RIGHTS behave. Maps are shared
  * memory: a forked child works on the same map. A map dies with its last descriptor.

@@ -8,14 +8,20 @@
  * Guarantees (each has tests that carry its number; docs/guarantees.md says more):
  *  G1  Linearizable per key: lookup, update, delete and the outcomes of BPF_NOEXIST/BPF_EXIST appear in one order, and
  *      a key that is present throughout is never missed. A batch's values are each correct at an instant of the call.
- *  G2  No torn values in the copy face, any size, on hash maps; on arrays per 8 aligned bytes, as in the kernel.
+ *  G2  No torn values in the copy face, any size, on hash maps; on arrays with BPF_F_LOCK. Otherwise, and for per-CPU
+ *      values, per 8 aligned bytes, as in the kernel. Not for values that programs write through pointers.
  *  G3  Exactly max_entries. -E2BIG only if at an instant of the call the entries plus the writes in progress elsewhere
  *      reach max_entries. Never -EBUSY for contention. -ENOMEM only when memory is exhausted, or when more removed
  *      elements than the stated budget wait for a reader that doesn't leave its section.
  *  G4  Lock-free: after a thread's first write to a map its inserts, replacements and deletes complete although any
  *  other
  *      thread is stopped anywhere, as long as the thread records (4096 a map) last and, on USERMAP_REUSE_GRACE maps,
- *      the budget. Lookups are lock-free too.
+ *      the budget. Lookups are lock-free too. Not so: BPF_F_LOCK and lookups of values with a lock, which wait for the
+ *      lock's holder; lookup_and_delete on per-CPU maps, which waits for updates of the value in progress (several
+ *      seconds at most, once, if the updating thread is stopped or was killed).
+ *  G5  A process that is killed while it holds a value's lock leaves the value as it was or as its BPF_F_LOCK update
+ *      meant it, and the lock to the next one. Killed anywhere else, it leaves the map usable, but keeps what its
+ *      operation held.
  *  G6  On USERMAP_REUSE_GRACE maps a pointer from a lookup stays the same entry until usermap_read_unlock().
  *  G7  Errno, counts, output bytes and side effects of the command face (bpf.h) are those of Linux 6.18.
  *  G8  A walk returns each entry that is present throughout exactly once, unless it is deleted, or with BPF_F_ZERO_SEED
@@ -32,7 +38,9 @@
  * shared map must not return from the handler. A host that uses liburcu-bp itself leaves its fork handlers to this
  * library.
  *
- * Buffers: a key is key_size bytes, a value is value_size bytes; neither needs any alignment. Output buffers are
+ * Buffers: a key is key_size bytes, a value is value_bytes bytes (struct usermap_info); neither needs any alignment.
+ * value_bytes is value_size, but for per-CPU types round_up(value_size, 8) * n_cpus: the slots of all CPUs, in order,
+ * padding included, for lookups and updates alike. Output buffers are
  * untouched on error. No function stores a pointer to a caller's buffer.
  */
 #ifndef USERMAP_USERMAP_H
@@ -73,19 +81,34 @@ struct usermap_opts {
 	const char *path; /* file to create for a shared map: must not exist yet */
 	__u32 memory;    /* enum usermap_memory */
 	__u32 reuse;     /* enum usermap_reuse */
+	__u32 n_cpus;    /* per-CPU values: how many CPUs have a slot, up to 4096; 0: the possible CPUs of this machine. A map
+	                  * may so be made for another machine, or for another number of shards */
+	__u32 spin_lock; /* 1: each value holds a struct bpf_spin_lock at offset spin_lock_off, a multiple of 4. HASH, ARRAY */
+	__u32 spin_lock_off;
+	__u32 btf_size;
+	const void *btf; /* instead: raw BTF of btf_size bytes, and in it the types of key and value, as BPF_MAP_CREATE takes
+	                  * them. They are checked against the sizes; a struct bpf_spin_lock in the value is found by itself */
+	__u32 btf_key_type_id; /* 0: none, for an ARRAY of one entry whose value is a section of variables */
+	__u32 btf_value_type_id;
 };
 
 /*
  * Creates a map.
- * @type         BPF_MAP_TYPE_HASH or BPF_MAP_TYPE_ARRAY
+ * @type         BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_HASH or BPF_MAP_TYPE_PERCPU_ARRAY
  * @name         NULL, or up to 15 of [A-Za-z0-9_.] and Latin-1 letters
  * @opts         NULL for defaults
  * @map          receives the handle; untouched on error
  * Returns 0, or (kernel-semantics of BPF_MAP_CREATE, in the kernel's order)
  *  -EINVAL  unknown type; a flag the type doesn't take; key_size, value_size or max_entries 0 (ARRAY: key_size not 4);
  *           RDONLY with WRONLY; RDONLY_PROG with WRONLY_PROG; NUMA node absent; bad name; opts with unknown non-zero
- *           bytes, an unknown memory or reuse, GRACE for a shared map, a path for a private one
- *  -E2BIG   HASH: key_size + value_size >= 4 MiB - 48, or max_entries > 2^31; ARRAY: value_size > INT_MAX
+ *           bytes, an unknown memory or reuse, GRACE for a shared map, a path for a private one; n_cpus for a type
+ *           without per-CPU values; a spin lock where none can be; per-CPU types: a NUMA node other than -1. BTF that
+ *           is malformed or whose types don't have the map's sizes (other errors of malformed BTF: as BPF_BTF_LOAD,
+ *           bpf.h)
+ *  -E2BIG   HASH: key_size + value_size >= 4 MiB - 48, or max_entries > 2^31; ARRAY: value_size > INT_MAX; per-CPU
+ *           types: round_up(value_size, 8) > 32768
+ *  -EOPNOTSUPP  a spin lock in a type that has none; a special field that this library doesn't have
+ *  -EACCES  a spin lock with BPF_F_RDONLY_PROG or BPF_F_WRONLY_PROG
  *  -ENOMEM  the memory can't be had (also: the tmpfs is full)
  *  -EEXIST, -ENOENT, -EACCES, …  the file at opts.path can't be created
  */
@@ -108,9 +131,19 @@ USERMAP_API int usermap_get_fd(const struct usermap *map);
  * no read-side section that holds its pointers, may be in progress. */
 USERMAP_API void usermap_close(struct usermap *map);
 
-/* Copy face: the syscall's semantics. @flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST for updates, 0 elsewhere. */
+/*
+ * Copy face: the syscall's semantics. @flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST for updates, 0 elsewhere; on maps with a
+ * spin lock BPF_F_LOCK as well. HASH stands for PERCPU_HASH, and ARRAY for PERCPU_ARRAY, unless said otherwise.
+ *
+ * BPF_F_LOCK: an update of an existing entry stores in place, under the value's lock (the entry keeps its place in
+ * walks); a lookup never sees half of such an update, nor of what a program stores under the lock. Without a lock in
+ * the values: -EINVAL. While the calling thread holds a lock of the map (usermap_helper_spin_lock), BPF_F_LOCK updates
+ * of existing entries, lookups that would wait, and every lookup_and_delete are -EDEADLK. The lock's own 4 bytes are
+ * never copied in and read as 0, with or without BPF_F_LOCK.
+ */
 
-/* Copies the value of @key. -ENOENT: absent (ARRAY: index >= max_entries). -EINVAL: flags. */
+/* Copies the value of @key. -ENOENT: absent (ARRAY: index >= max_entries). -EINVAL: flags. Values with a lock:
+ * -EDEADLK, see above; -EBUSY, -ENOMEM: the holder is dead, and this thread can't take its place. */
 USERMAP_API int usermap_lookup_elem(struct usermap *map, const void *key, void *value, __u64 flags);
 
 /* Inserts or replaces. HASH: -EINVAL flags > 2, -EEXIST (NOEXIST, present), -ENOENT (EXIST, absent), -E2BIG full,
@@ -123,24 +156,26 @@ USERMAP_API int usermap_delete_elem(struct usermap *map, const void *key);
 
 /* Copies the value and removes the entry in one step: no update that returned 0 is lost in between. HASH: -ENOENT
  * absent. ARRAY: -524 (ENOTSUPP). Flags as lookup; -EPERM as update. The first call on a private map with values of up
- * to 8 bytes waits for updates in progress to end. */
+ * to 8 bytes waits for updates in progress to end; on per-CPU maps every call waits for updates of the entry in
+ * progress. -EDEADLK: the thread holds a lock of the map. */
 USERMAP_API int usermap_lookup_and_delete_elem(struct usermap *map, const void *key, void *value, __u64 flags);
 
 /* The key after @key in walk order, the first one if @key is NULL or absent. -ENOENT: no more. @key and @next_key may
  * be the same buffer. ARRAY: index + 1; an index >= max_entries restarts at 0. */
 USERMAP_API int usermap_get_next_key(struct usermap *map, const void *key, void *next_key);
 
-/* No writes through the copy face or the command face from now on. -EPERM: already frozen, or opened read-only. */
+/* No writes through the copy face or the command face from now on. -524 (ENOTSUPP): values have a spin lock. -EPERM:
+ * already frozen, or opened read-only. */
 USERMAP_API int usermap_freeze(struct usermap *map);
 
 struct usermap_batch_opts {
 	size_t sz;        /* sizeof(struct usermap_batch_opts) of the caller */
-	__u64 elem_flags; /* must be 0 for maps without a spin lock */
+	__u64 elem_flags; /* 0, or on maps with a spin lock BPF_F_LOCK */
 	__u64 flags;      /* HASH lookups: must be 0; else ignored, as the kernel does */
 };
 
 /*
- * Batches: keys and values are arrays of *count keys of key_size and values of value_size bytes, without gaps.
+ * Batches: keys and values are arrays of *count keys of key_size and values of value_bytes bytes, without gaps.
  * *count is the room or the number asked for, and on return the number done; opts may be NULL. A count of 0 does
  * nothing. update: stops at the first error; *count elements are done. Errors as usermap_update_elem.
  * delete: stops at the first absent key, -ENOENT.
@@ -162,7 +197,7 @@ USERMAP_API int usermap_lookup_and_delete_batch(struct usermap *map, const void 
 						void *values, __u32 *count, const struct usermap_batch_opts *opts);
 
 /*
- * Beyond the kernel: looks @n given keys up, prefetching in groups. values: n values of value_size bytes; those of
+ * Beyond the kernel: looks @n given keys up, prefetching in groups. values: n values of value_bytes bytes; those of
  * absent keys are untouched. found: (n + 63) / 64 words, bit i set if key i is present, all other bits cleared.
  * Returns the number of keys present (>= 0), -EINVAL if n > INT_MAX.
  */
@@ -190,6 +225,11 @@ struct usermap_info {
 	__u64 over_budget;  /* elements handed out above the budget, to writers inside a section */
 	__u32 huge_pages;   /* 1 if huge pages were asked for and the kernel can give them to this region */
 	__u32 fill_permille; /* count * 1000 / max_entries */
+	__u32 n_cpus;       /* slots of a per-CPU value; 1 for other types */
+	__u32 value_bytes;  /* what a value takes in the caller's buffers: value_size, per-CPU types round_up(value_size, 8) *
+	                     * n_cpus */
+	__u32 spin_lock;    /* 1: values hold a spin lock, at: */
+	__u32 spin_lock_off;
 };
 /* -EINVAL: info->sz is 0 or info has no room for the first four fields. */
 USERMAP_API int usermap_get_info(const struct usermap *map, struct usermap_info *info);

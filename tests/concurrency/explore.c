@@ -13,55 +13,46 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <usermap/helper.h>
-#include <usermap/usermap.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "core/line.h"
-#include "history.h"
-#include "idmap.h"
-#include "map/map.h"
+#include "map/hash.h"
 #include "schedule.h"
 #include "whole.h"
 
+#define PRIVATE USERMAP_MEMORY_PRIVATE
+#define SHARED	USERMAP_MEMORY_SHARED
+#define GRACE	USERMAP_REUSE_GRACE
+#define AT_ONCE USERMAP_REUSE_AT_ONCE
+
 static const struct idmap_kind kinds[] = {
-	{ "grace-8", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, 0, 8, 8 },                  /* stores in place */
-	{ "grace-16", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_NO_PREALLOC, 8, 16 }, /* replaces by swap */
-	{ "grace-zero-seed-16", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_ZERO_SEED, 8, 16 }, /* by commit */
-	{ "at-once-8", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE, 0, 8, 8 },
-	{ "at-once-64", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE, 0, 24, 64 },
-	{ "shared-zero-seed-16", USERMAP_MEMORY_SHARED, USERMAP_REUSE_AT_ONCE, BPF_F_ZERO_SEED, 4, 16 },
+	{ "grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PLAIN },			      /* stores in place */
+	{ "grace-16", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 16, IDMAP_PLAIN },	      /* replaces by swap */
+	{ "grace-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 8, 16, IDMAP_PLAIN }, /* by commit */
+	{ "at-once-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN },
+	{ "at-once-64", PRIVATE, AT_ONCE, 0, 24, 64, IDMAP_PLAIN },
+	{ "shared-zero-seed-16", SHARED, AT_ONCE, BPF_F_ZERO_SEED, 4, 16, IDMAP_PLAIN },
+	{ "percpu-grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PERCPU },
+	{ "percpu-at-once-16", PRIVATE, AT_ONCE, BPF_F_ZERO_SEED, 24, 16, IDMAP_PERCPU },
+	{ "percpu-shared-8", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 8, IDMAP_PERCPU },
+	{ "locked-grace-24", PRIVATE, GRACE, 0, 8, 24, IDMAP_LOCKED },
+	{ "locked-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 4, 16, IDMAP_LOCKED },
+	{ "locked-at-once-24", PRIVATE, AT_ONCE, 0, 24, 24, IDMAP_LOCKED },
+	{ "locked-shared-40", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 40, IDMAP_LOCKED },
 };
 
-#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
-#define ROOM 24 /* operations of one thread */
-
+#define N_KINDS	   (sizeof(kinds) / sizeof(kinds[0]))
+#define MANY_STEPS 100 /* of a process that is to die */
 static struct {
 	const char *scenario, *kind, *schedule;
 	uint64_t seed;
 	unsigned bound, max;
+	unsigned death;
 	bool list, drained;
 } options = { .seed = 1, .bound = 2, .max = 2000 };
-
-/* One run. `ops` of a thread are written by it alone. */
-struct experiment {
-	const struct scenario *scenario;
-	const struct idmap_kind *kind;
-	uint32_t key_id[HISTORY_KEYS];
-	uint64_t used; /* the keys that the scenario speaks of, as a mask */
-	struct idmap m;
-	atomic_uint_fast64_t clock;
-	struct history history;
-	struct {
-		unsigned n;
-		struct history_op op[ROOM];
-	} ops[SCENARIO_THREADS];
-	bool drained;
-	char wrong[256]; /* what was found wrong, "" so far */
-};
 
 /* The seed of every map is the same, so that keys lie in the same lines run after run. */
 ssize_t getrandom(void *buffer, size_t size, unsigned flags)
@@ -71,7 +62,7 @@ ssize_t getrandom(void *buffer, size_t size, unsigned flags)
 	return (ssize_t)size;
 }
 
-__attribute__((format(printf, 2, 3))) static void wrong(struct experiment *x, const char *format, ...)
+void experiment_wrong(struct experiment *x, const char *format, ...)
 {
 	va_list args;
 
@@ -82,158 +73,18 @@ __attribute__((format(printf, 2, 3))) static void wrong(struct experiment *x, co
 	va_end(args);
 }
 
-static uint64_t now(struct experiment *x)
+uint64_t experiment_now(struct experiment *x)
 {
 	return atomic_fetch_add(&x->clock, 1) + 1;
 }
 
-/* Looks up, or takes; a torn value fails the run. */
-static int get(struct experiment *x, uint32_t key_id, uint64_t *value, bool take)
+int experiment_get(struct experiment *x, uint32_t key_id, bool take, uint64_t flags, struct idmap_ids *value)
 {
-	int err = take ? idmap_take(&x->m, key_id, value) : idmap_lookup(&x->m, key_id, value);
+	int err = idmap_get(&x->m, key_id, take, flags, value);
 
 	if (err == IDMAP_TORN)
-		wrong(x, "a torn value");
+		experiment_wrong(x, "a torn value");
 	return err;
-}
-
-/* By pointer, which must stay the same entry for the length of its section. */
-static int get_by_pointer(struct experiment *x, uint32_t key_id, uint64_t *value)
-{
-	const void *p;
-	uint64_t again;
-
-	*value = 0;
-	usermap_read_lock();
-	p = idmap_pointer(&x->m, key_id);
-	if (p && x->kind->value_size == 8) {
-		*value = atomic_load((const _Atomic uint64_t *)p); /* others may store it in place */
-	} else if (p) {
-		if (idmap_value_of(&x->m, p, value))
-			wrong(x, "a torn value behind a pointer");
-		for (int i = 0; i < 6; i++) {
-			schedule_point(false);
-			if (idmap_value_of(&x->m, p, &again) || again != *value)
-				wrong(x, "a pointer's entry changed inside its section");
-		}
-	}
-	usermap_read_unlock();
-	return p ? 0 : -ENOENT;
-}
-
-static struct history_op *begin(struct experiment *x, unsigned thread, enum history_kind kind, unsigned key)
-{
-	struct history_op *op = &x->ops[thread].op[x->ops[thread].n++];
-
-	*op = (struct history_op){ .kind = kind, .thread = thread, .key = key };
-	op->called = now(x);
-	return op;
-}
-
-/* Notes what one call said of several keys: as many operations, which overlap each other entirely. */
-static void note_many(struct experiment *x, unsigned thread, enum history_kind kind, uint64_t called, const uint64_t *value)
-{
-	for (unsigned key = 0; key < HISTORY_KEYS; key++) {
-		struct history_op *op;
-
-		if (!(x->used >> key & 1))
-			continue;
-		op = begin(x, thread, value[key] ? kind : HISTORY_LOOKUP, key);
-		op->value = value[key];
-		op->result = value[key] ? 0 : -ENOENT;
-		op->called = called;
-	}
-}
-
-static void end_from(struct experiment *x, unsigned thread, unsigned first)
-{
-	for (; first < x->ops[thread].n; first++)
-		x->ops[thread].op[first].returned = now(x);
-}
-
-static void bulk(struct experiment *x, unsigned thread)
-{
-	uint64_t called = now(x), value[HISTORY_KEYS];
-	unsigned first = x->ops[thread].n;
-	int err = idmap_bulk(&x->m, x->key_id, value, HISTORY_KEYS);
-
-	if (err)
-		wrong(x, err == IDMAP_TORN ? "a torn value from lookup_bulk" : "lookup_bulk marks what it doesn't count");
-	note_many(x, thread, HISTORY_LOOKUP, called, value);
-	end_from(x, thread, first);
-}
-
-struct batch {
-	struct experiment *x;
-	uint64_t value[HISTORY_KEYS];
-};
-
-static void batch_entry(void *context, uint32_t id, uint64_t value)
-{
-	struct batch *batch = context;
-	unsigned key = 0;
-
-	while (key < HISTORY_KEYS && batch->x->key_id[key] != id)
-		key++;
-	if (key == HISTORY_KEYS || !(batch->x->used >> key & 1))
-		wrong(batch->x, "a batch gave a key that nobody stored");
-	else
-		batch->value[key] = value;
-}
-
-static void batch(struct experiment *x, unsigned thread, bool take)
-{
-	struct batch batch = { .x = x };
-	uint64_t called = now(x);
-	unsigned first = x->ops[thread].n;
-	int err = idmap_batch(&x->m, take, batch_entry, &batch);
-
-	if (err)
-		wrong(x, "a batch: %d%s", err, err == IDMAP_TORN ? " (torn)" : "");
-	note_many(x, thread, take ? HISTORY_TAKE : HISTORY_LOOKUP, called, batch.value);
-	end_from(x, thread, first);
-}
-
-static void run_step(struct experiment *x, unsigned thread, unsigned number, const struct step *step)
-{
-	static const uint64_t flags[] = { [STEP_ANY] = BPF_ANY, [STEP_NOEXIST] = BPF_NOEXIST, [STEP_EXIST] = BPF_EXIST };
-	uint32_t id = x->key_id[step->key];
-	struct history_op *op;
-
-	switch (step->kind) {
-	case STEP_END:
-		return;
-	case STEP_ANY:
-	case STEP_NOEXIST:
-	case STEP_EXIST:
-		op = begin(x, thread, HISTORY_UPDATE, step->key);
-		op->flags = flags[step->kind];
-		op->value = (thread + 1) * 100 + number;
-		op->result = idmap_update(&x->m, id, op->value, op->flags);
-		break;
-	case STEP_DELETE:
-		op = begin(x, thread, HISTORY_DELETE, step->key);
-		op->result = idmap_delete(&x->m, id);
-		break;
-	case STEP_LOOKUP:
-	case STEP_TAKE:
-		op = begin(x, thread, step->kind == STEP_TAKE ? HISTORY_TAKE : HISTORY_LOOKUP, step->key);
-		op->result = get(x, id, &op->value, step->kind == STEP_TAKE);
-		break;
-	case STEP_POINTER:
-		if (x->kind->reuse != USERMAP_REUSE_GRACE)
-			return;
-		op = begin(x, thread, HISTORY_LOOKUP, step->key);
-		op->result = get_by_pointer(x, id, &op->value);
-		break;
-	case STEP_BULK:
-		bulk(x, thread);
-		return;
-	default:
-		batch(x, thread, step->kind == STEP_TAKE_ALL);
-		return;
-	}
-	op->returned = now(x);
 }
 
 /* The CPU for a thread: its own if the scenario spreads them, otherwise that of the first. */
@@ -262,8 +113,7 @@ static void run_thread(void *context, unsigned thread)
 	struct experiment *x = context;
 
 	choose_cpu(x->scenario, thread);
-	for (unsigned i = 0; i < SCENARIO_STEPS && x->scenario->thread[thread][i].kind; i++)
-		run_step(x, thread, i, &x->scenario->thread[thread][i]);
+	experiment_run_thread(x, thread);
 }
 
 static struct line *lines(const struct idmap *m, uint64_t *n)
@@ -327,61 +177,107 @@ static void choose_keys(struct experiment *x)
 }
 
 /* An operation of the main thread, while nobody else runs. */
-static void note(struct experiment *x, enum history_kind kind, unsigned key, uint64_t value, int result)
+static struct history_op *note(struct experiment *x, enum history_kind kind, unsigned key, struct idmap_ids value, int result)
 {
 	struct history_op *op = &x->history.op[x->history.n++];
 
-	*op = (struct history_op){ .kind = kind, .thread = SCENARIO_THREADS, .key = key, .value = value, .result = result };
-	op->called = now(x);
-	op->returned = now(x);
+	*op = (struct history_op){ .kind = kind, .thread = SCENARIO_THREADS, .key = key, .result = result };
+	memcpy(op->value, value.word, sizeof(op->value));
+	op->called = experiment_now(x);
+	op->returned = experiment_now(x);
+	return op;
+}
+
+static void store(struct experiment *x, unsigned key)
+{
+	note(x, HISTORY_UPDATE, key, idmap_ids_of(x->kind, 1000 + key),
+	     idmap_update(&x->m, x->key_id[key], 1000 + key, BPF_ANY));
+}
+
+#define DIES_WITHIN  3 /* exit status of the process that dies */
+#define DIES_WITHOUT 4
+
+static unsigned steps_left;
+
+static void count_down(enum test_point point)
+{
+	(void)point;
+	if (!steps_left--)
+		_exit(DIES_WITHIN);
+}
+
+/* Makes a process die in an update under the lock, or finish it if it has fewer steps. */
+static void die(struct experiment *x)
+{
+	const uint64_t value = 999;
+	struct history_op *op;
+	int status = 0;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		usermap_test_point = count_down;
+		steps_left = x->death;
+		_exit(idmap_update(&x->m, x->key_id[0], value, BPF_EXIST | BPF_F_LOCK) ? DIES_WITHOUT : 0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) == DIES_WITHOUT)
+		experiment_wrong(x, "the process that should die does something else");
+	op = note(x, HISTORY_UPDATE, 0, idmap_ids_of(x->kind, value), 0);
+	op->flags = BPF_EXIST;
+	op->pending = WEXITSTATUS(status) == DIES_WITHIN;
+	if (op->pending)
+		op->returned = UINT64_MAX;
+	x->died = op->pending;
 }
 
 static void set_up(struct experiment *x, bool drain)
 {
-	uint64_t value;
+	struct idmap_ids value;
 
 	idmap_create(&x->m, x->kind, x->scenario->max_entries);
+	if (hash_of(x->m.map)->elements.hazards)
+		hash_of(x->m.map)->elements.chunk = 1; /* what is given back serves again at once */
 	x->clock = 0;
 	x->wrong[0] = 0;
 	x->history.n = 0;
 	x->history.max_entries = x->scenario->max_entries;
+	x->history.words = idmap_words(x->kind);
 	x->history.exact = true;
 	for (unsigned t = 0; t < SCENARIO_THREADS; t++)
 		x->ops[t].n = 0;
 	x->drained = drain;
 	if (drain) { /* the first call ends stores in place; let that be over */
 		idmap_update(&x->m, WHOLE_FRESH, 1, BPF_ANY);
-		get(x, WHOLE_FRESH, &value, true);
+		experiment_get(x, WHOLE_FRESH, true, 0, &value);
 	}
-	for (unsigned key = 0; key < HISTORY_KEYS; key++)
-		if (key >= FILLER && key < FILLER + x->scenario->fill)
-			note(x, HISTORY_UPDATE, key, 1000 + key, idmap_update(&x->m, x->key_id[key], 1000 + key, BPF_ANY));
-	for (unsigned i = 0; i < 4 && x->scenario->present[i]; i++) {
-		unsigned key = x->scenario->present[i] - 1;
-
-		note(x, HISTORY_UPDATE, key, 1000 + key, idmap_update(&x->m, x->key_id[key], 1000 + key, BPF_ANY));
-	}
+	for (unsigned i = 0; i < x->scenario->fill; i++)
+		store(x, FILLER + i);
+	for (unsigned i = 0; i < 4 && x->scenario->present[i]; i++)
+		store(x, x->scenario->present[i] - 1);
+	if (x->scenario->dies)
+		die(x);
 }
 
 static void judge(struct experiment *x)
 {
 	const char *what;
-	uint64_t value;
+	struct idmap_ids value;
 
 	for (unsigned t = 0; t < SCENARIO_THREADS; t++)
 		for (unsigned i = 0; i < x->ops[t].n; i++)
 			x->history.op[x->history.n++] = x->ops[t].op[i];
 	for (unsigned key = 0; key < HISTORY_KEYS; key++)
 		if (x->used >> key & 1) {
-			int err = get(x, x->key_id[key], &value, false);
+			int err = experiment_get(x, x->key_id[key], false, 0, &value);
 
 			note(x, HISTORY_LOOKUP, key, value, err);
 		}
 	if (history_check(&x->history) != HISTORY_OK)
-		wrong(x, "the history is not linearizable");
+		experiment_wrong(x, "the history is not linearizable");
 	what = x->wrong[0] ? NULL : whole_judge(&x->m, x->key_id, HISTORY_KEYS);
 	if (what)
-		wrong(x, "%s", what);
+		experiment_wrong(x, "%s", what);
 }
 
 static void report(const struct experiment *x, const struct schedule_log *log, const char *what)
@@ -390,6 +286,8 @@ static void report(const struct experiment *x, const struct schedule_log *log, c
 	history_print(&x->history, stdout);
 	printf("  again: explore --scenario %s --kind %s --schedule ", x->scenario->name, x->kind->name);
 	schedule_print(log, stdout);
+	if (x->scenario->dies)
+		printf(" --death %u", x->death);
 	printf("%s\n", x->drained ? " --drained" : "");
 	fflush(stdout);
 }
@@ -412,26 +310,38 @@ static bool try(struct experiment *x, struct schedule_policy *policy, bool drain
 	return !x->wrong[0];
 }
 
-/* All schedules with few preemptions, up to options.max; if there are more, as many random ones. In half of
- * the latter the first lookup_and_delete, which drains, is over before. */
-static bool explore(struct experiment *x)
+/* The n-th random schedule: in turn with switches everywhere, and with one, two or three. In half of them the first
+ * lookup_and_delete, which drains, is over before. */
+static bool try_random(struct experiment *x, unsigned n)
+{
+	struct schedule_random random;
+	struct schedule_few few;
+
+	schedule_random_init(&random, options.seed + n, 2 + n / 4 % 15);
+	schedule_few_init(&few, options.seed + n, 1 + n / 4 % SCHEDULE_FEW, 16u << n / 4 % 4);
+	return try(x, n & 2 ? &random.policy : &few.policy, n & 1);
+}
+
+/* All schedules with one preemption, then all with more, up to so many in all; if there are more, as many random ones. */
+static bool explore(struct experiment *x, unsigned max)
 {
 	static struct schedule_search search;
-	struct schedule_random random;
 	unsigned n = 0, n_random = 0;
-	bool more = true;
+	bool more = false;
 
-	schedule_search_init(&search, options.bound);
-	for (; more && n < options.max; more = schedule_search_next(&search), n++)
-		if (!try(x, &search.policy, false))
-			return false;
-	for (; more && n_random < options.max; n_random++) {
-		schedule_random_init(&random, options.seed + n_random, 2 + n_random % 15);
-		if (!try(x, &random.policy, n_random & 1))
-			return false;
+	for (unsigned bound = 1; bound <= options.bound && !more; bound++) {
+		schedule_search_init(&search, bound);
+		for (more = true; more && n < max; more = schedule_search_next(&search), n++)
+			if (!try(x, &search.policy, false))
+				return false;
 	}
+	for (; more && n_random < max; n_random++)
+		if (!try_random(x, n_random))
+			return false;
 	printf("%-24s %-20s %6u schedules%s", x->scenario->name, x->kind->name, n,
 	       more ? "" : ", all with that many preemptions");
+	if (x->scenario->dies)
+		printf(", death at step %u", x->death);
 	if (n_random)
 		printf(", %u random", n_random);
 	if (search.diverged)
@@ -439,6 +349,18 @@ static bool explore(struct experiment *x)
 	printf("%s\n", search.too_deep ? ", TOO DEEP" : "");
 	fflush(stdout);
 	return !search.too_deep;
+}
+
+/* With a process that dies: at each of its steps, and at last after them. */
+static bool explore_deaths(struct experiment *x)
+{
+	bool ok;
+
+	x->death = 0;
+	do
+		ok = explore(x, options.max / 8 + 1);
+	while (ok && x->died && x->death++ < MANY_STEPS);
+	return ok && !x->died;
 }
 
 static bool replay(struct experiment *x)
@@ -449,6 +371,7 @@ static bool replay(struct experiment *x)
 		fprintf(stderr, "not a schedule: %s\n", options.schedule);
 		return false;
 	}
+	x->death = options.death;
 	return try(x, &replay.policy, options.drained);
 }
 
@@ -464,6 +387,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'm': options.max = (unsigned)strtoul(arg, NULL, 0); return 0;
 	case 'l': options.list = true; return 0;
 	case 'd': options.drained = true; return 0;
+	case 'D': options.death = (unsigned)strtoul(arg, NULL, 0); return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 }
@@ -473,12 +397,23 @@ static const struct argp_option argp_options[] = {
 	{ "kind", 'k', "NAME", 0, "only this kind of map", 0 },
 	{ "schedule", 'r', "STEP:THREAD,…", 0, "run this schedule only, as a failure printed it", 0 },
 	{ "drained", 'd', NULL, 0, "with --schedule: after a first lookup_and_delete", 0 },
+	{ "death", 'D', "N", 0, "with --schedule: the step at which the process dies", 0 },
 	{ "seed", 'S', "N", 0, "of the random schedules (1)", 0 },
 	{ "bound", 'b', "N", 0, "preemptions in a schedule (2)", 0 },
 	{ "max", 'm', "N", 0, "schedules of a scenario and kind; beyond that as many random ones (2000)", 0 },
 	{ "list", 'l', NULL, 0, "print the scenarios and kinds", 0 },
 	{ 0 },
 };
+
+static bool selected(const struct scenario *scenario, const struct idmap_kind *kind)
+{
+	if ((options.scenario && strcmp(options.scenario, scenario->name)) ||
+	    (options.kind && strcmp(options.kind, kind->name)))
+		return false;
+	if (scenario->only && scenario->only != kind->values)
+		return false;
+	return !scenario->dies || kind->memory == USERMAP_MEMORY_SHARED;
+}
 
 int main(int argc, char **argv)
 {
@@ -493,8 +428,7 @@ int main(int argc, char **argv)
 		for (unsigned k = 0; k < N_KINDS; k++) {
 			x.scenario = &scenarios[s];
 			x.kind = &kinds[k];
-			if ((options.scenario && strcmp(options.scenario, x.scenario->name)) ||
-			    (options.kind && strcmp(options.kind, x.kind->name)))
+			if (!selected(x.scenario, x.kind))
 				continue;
 			n++;
 			if (options.list) {
@@ -503,7 +437,9 @@ int main(int argc, char **argv)
 			}
 			choose_cpu(x.scenario, 0);
 			choose_keys(&x);
-			if (!(options.schedule ? replay(&x) : explore(&x)))
+			if (!(options.schedule	? replay(&x) :
+			      x.scenario->dies	? explore_deaths(&x) :
+						  explore(&x, options.max)))
 				return EXIT_FAILURE;
 		}
 	if (!n)

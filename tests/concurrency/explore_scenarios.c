@@ -12,14 +12,24 @@
 #define E 4
 #define F 5
 #define HAS(key) ((key) + 1)
-#define ANY(key) { STEP_ANY, key }
-#define NOEXIST(key) { STEP_NOEXIST, key }
-#define EXIST(key) { STEP_EXIST, key }
-#define DELETE(key) { STEP_DELETE, key }
-#define LOOKUP(key) { STEP_LOOKUP, key }
-#define TAKE(key) { STEP_TAKE, key }
-#define POINTER(key) { STEP_POINTER, key }
+#define ANY(key) { STEP_ANY, key, false }
+#define NOEXIST(key) { STEP_NOEXIST, key, false }
+#define EXIST(key) { STEP_EXIST, key, false }
+#define DELETE(key) { STEP_DELETE, key, false }
+#define LOOKUP(key) { STEP_LOOKUP, key, false }
+#define TAKE(key) { STEP_TAKE, key, false }
+#define POINTER(key) { STEP_POINTER, key, false }
+#define LOCKED_ANY(key) { STEP_ANY, key, true }
+#define LOCKED_NOEXIST(key) { STEP_NOEXIST, key, true }
+#define LOCKED_EXIST(key) { STEP_EXIST, key, true }
+#define LOCKED_LOOKUP(key) { STEP_LOOKUP, key, true }
+#define LOCKED_TAKE(key) { STEP_TAKE, key, true }
+#define HOLD(key) { STEP_HOLD, key, false }
+#define SLOT(key) { STEP_SLOT, key, false }
+#define ADD(key) { STEP_ADD, key, false }
 #define BULK { .kind = STEP_BULK }
+#define LOCKED_ALL { .kind = STEP_LOOKUP_ALL, .lock = true }
+#define LOCKED_TAKE_ALL { .kind = STEP_TAKE_ALL, .lock = true }
 #define LOOKUP_ALL { .kind = STEP_LOOKUP_ALL }
 #define TAKE_ALL { .kind = STEP_TAKE_ALL }
 
@@ -103,6 +113,93 @@ const struct scenario scenarios[] = {
 	  .thread = { { DELETE(FILLER), ANY(B) }, { ANY(A) }, { LOOKUP_ALL } } },
 	{ .name = "pointer", .max_entries = 4, .present = { HAS(A) },
 	  .thread = { { ANY(A), ANY(A) }, { DELETE(A), ANY(B) }, { POINTER(A), POINTER(A) } } },
+
+	/* Elements that are removed, and serve again, under an update: where it stores in place, it must not hit what is there
+	 * then. */
+	{ .name = "recycle-under-update", .max_entries = 4, .present = { HAS(A) },
+	  .thread = { { ANY(A) }, { DELETE(A), ANY(C), LOOKUP(C) } } },
+	{ .name = "recycle-under-update-seen", .max_entries = 4, .present = { HAS(A) },
+	  .thread = { { EXIST(A) }, { DELETE(A), NOEXIST(C) }, { LOOKUP(C), LOOKUP(A) } } },
+	{ .name = "recycle-under-update-same", .max_entries = 4, .present = { HAS(A) },
+	  .thread = { { EXIST(A) }, { DELETE(A), NOEXIST(A) }, { LOOKUP(A), LOOKUP(A) } } },
+	{ .name = "recycle-under-two-updates", .max_entries = 2, .present = { HAS(A), HAS(B) },
+	  .thread = { { EXIST(A) }, { EXIST(B) }, { DELETE(A), DELETE(B), ANY(C), ANY(D) } } },
+	{ .name = "recycle-in-node", .max_entries = 16, .fill = 8, .present = { HAS(A) },
+	  .thread = { { EXIST(A) }, { DELETE(A), ANY(C) }, { LOOKUP(C) } } },
+	{ .name = "take-recycle", .max_entries = 4, .present = { HAS(A) },
+	  .thread = { { EXIST(A) }, { TAKE(A), ANY(C) }, { LOOKUP(C) } } },
+	{ .name = "take-all-update", .max_entries = 4, .present = { HAS(A), HAS(B) },
+	  .thread = { { EXIST(A), EXIST(B) }, { TAKE_ALL, ANY(C) }, { LOOKUP(C) } } },
+	{ .name = "full-update-recycle", .max_entries = 1, .present = { HAS(A) },
+	  .thread = { { EXIST(A) }, { DELETE(A), ANY(B), DELETE(B), ANY(C) } } },
+
+	/* Per-CPU values: one slot, and counters. */
+	{ .name = "slot-slot", .max_entries = 4, .spread = true, .only = IDMAP_PERCPU,
+	  .thread = { { SLOT(A), SLOT(A) }, { SLOT(A), ANY(A) }, { LOOKUP(A), LOOKUP(A) } } },
+	{ .name = "slot-delete", .max_entries = 4, .present = { HAS(A) }, .spread = true, .only = IDMAP_PERCPU,
+	  .thread = { { SLOT(A), LOOKUP(A) }, { DELETE(A), SLOT(A) }, { LOOKUP(A), LOOKUP(A) } } },
+	{ .name = "slot-recycle", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_PERCPU,
+	  .thread = { { SLOT(A) }, { DELETE(A), SLOT(C) }, { LOOKUP(C), LOOKUP(A) } } },
+	{ .name = "slot-take", .max_entries = 4, .present = { HAS(A) }, .spread = true, .only = IDMAP_PERCPU,
+	  .thread = { { SLOT(A), SLOT(A) }, { TAKE(A) }, { SLOT(A) } } },
+	{ .name = "add-add", .max_entries = 4, .present = { HAS(A) }, .spread = true, .only = IDMAP_PERCPU,
+	  .thread = { { ADD(A), ADD(A) }, { ADD(A), LOOKUP(A) }, { ADD(A), LOOKUP(A) } } },
+	{ .name = "add-take", .max_entries = 4, .present = { HAS(A) }, .spread = true, .only = IDMAP_PERCPU,
+	  .thread = { { ADD(A), ADD(A) }, { TAKE(A) }, { ADD(A), ADD(A) } } },
+	{ .name = "add-take-again", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_PERCPU,
+	  .thread = { { ADD(A), ADD(A) }, { TAKE(A), NOEXIST(A), TAKE(A) } } },
+	{ .name = "add-take-all", .max_entries = 4, .present = { HAS(A), HAS(B) }, .only = IDMAP_PERCPU,
+	  .thread = { { ADD(A), ADD(B) }, { TAKE_ALL }, { ADD(B) } } },
+	{ .name = "add-recycle", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_PERCPU,
+	  .thread = { { ADD(A) }, { DELETE(A), ANY(C), LOOKUP(C) } } },
+	{ .name = "add-take-recycle", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_PERCPU,
+	  .thread = { { ADD(A) }, { TAKE(A), ANY(C) }, { LOOKUP(C) } } },
+
+	/* BPF_F_LOCK: stores in place under the value's lock, beside plain replacements and removals, which take no lock. */
+	{ .name = "lock-lock", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_ANY(A) }, { LOCKED_EXIST(A) }, { LOCKED_LOOKUP(A), LOOKUP(A) } } },
+	{ .name = "lock-replace", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_ANY(A) }, { ANY(A) }, { LOOKUP(A), LOCKED_LOOKUP(A) } } },
+	{ .name = "lock-replace-replace", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_EXIST(A), LOOKUP(A) }, { EXIST(A), EXIST(A) }, { LOCKED_EXIST(A) } } },
+	{ .name = "lock-delete", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_EXIST(A) }, { DELETE(A), NOEXIST(A) }, { LOOKUP(A), LOOKUP(A) } } },
+	{ .name = "lock-take", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_EXIST(A), LOCKED_ANY(A) }, { TAKE(A) }, { LOCKED_TAKE(A) } } },
+	{ .name = "lock-take-replace", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_EXIST(A) }, { EXIST(A), TAKE(A) }, { LOOKUP(A) } } },
+	{ .name = "lock-recycle", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_EXIST(A) }, { DELETE(A), ANY(C) }, { LOOKUP(C), LOCKED_LOOKUP(C) } } },
+	{ .name = "lock-recycle-lock", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_ANY(A) }, { DELETE(A), ANY(C), LOCKED_ANY(C), LOOKUP(C) } } },
+	{ .name = "lock-recycle-same", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_EXIST(A) }, { DELETE(A), ANY(A) }, { LOCKED_EXIST(A), LOOKUP(A) } } },
+	{ .name = "lock-recycle-back", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_EXIST(A) }, { DELETE(A), ANY(C), ANY(A), LOOKUP(C) } } },
+	{ .name = "lock-noexist", .max_entries = 4, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_NOEXIST(A) }, { LOCKED_ANY(A) }, { LOCKED_EXIST(A), LOOKUP(A) } } },
+	{ .name = "lock-full", .max_entries = 1, .present = { HAS(A) }, .spread = true, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_ANY(A) }, { LOCKED_ANY(A) }, { DELETE(A) } } },
+	{ .name = "lock-in-node", .max_entries = 16, .fill = 8, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_ANY(A) }, { DELETE(FILLER), ANY(A) }, { LOOKUP(A), LOOKUP(A) } } },
+	{ .name = "lock-batches", .max_entries = 4, .present = { HAS(A), HAS(B) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_ANY(A), LOCKED_ANY(B) }, { LOOKUP_ALL }, { LOCKED_ALL } } },
+	{ .name = "lock-batch-recycle", .max_entries = 4, .present = { HAS(A), HAS(B) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_ANY(B) }, { LOCKED_ALL }, { DELETE(A), ANY(C) } } },
+	{ .name = "lock-take-all", .max_entries = 4, .present = { HAS(A), HAS(B) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_EXIST(A), LOCKED_EXIST(B) }, { LOCKED_TAKE_ALL }, { LOOKUP(B) } } },
+	{ .name = "lock-bulk", .max_entries = 4, .present = { HAS(A), HAS(B) }, .only = IDMAP_LOCKED,
+	  .thread = { { LOCKED_ANY(A), LOCKED_ANY(B) }, { BULK }, { ANY(A) } } },
+	{ .name = "hold-lock", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,
+	  .thread = { { HOLD(A) }, { LOCKED_EXIST(A), HOLD(A) }, { LOOKUP(A), LOCKED_LOOKUP(A) } } },
+
+	/* An update under the lock whose process died: others take the lock over, and finish what it began. */
+	{ .name = "dead-lookup", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED, .dies = true,
+	  .thread = { { LOOKUP(A), LOCKED_LOOKUP(A) }, { LOOKUP(A) }, { LOCKED_ANY(A) } } },
+	{ .name = "dead-take", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED, .dies = true,
+	  .thread = { { TAKE(A) }, { LOCKED_EXIST(A) }, { LOOKUP(A) } } },
+	{ .name = "dead-recycle", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED, .dies = true,
+	  .thread = { { DELETE(A), ANY(C), LOOKUP(C) }, { LOCKED_EXIST(A) } } },
 };
 
 const unsigned n_scenarios = sizeof(scenarios) / sizeof(scenarios[0]);

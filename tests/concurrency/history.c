@@ -24,6 +24,7 @@ struct memory {
 
 struct search {
 	const struct history *history;
+	unsigned word; /* the one that is looked at */
 	struct memory *memory;
 	bool overflow;
 };
@@ -65,7 +66,8 @@ static bool may_be_full(const struct history *history, const struct state *state
 		taken += state->value[k] != 0;
 	for (unsigned j = 0; j < history->n && !history->exact; j++) {
 		const struct history_op *op = &history->op[j];
-		bool in_hand = op->kind == HISTORY_UPDATE ? !(state->added & BIT(j)) : op->kind != HISTORY_LOOKUP;
+		bool in_hand = op->kind == HISTORY_UPDATE ? !(state->added & BIT(j)) :
+							    op->kind == HISTORY_DELETE || op->kind == HISTORY_TAKE;
 
 		if (j != i && in_hand && op->called < before && op->returned > after)
 			taken++;
@@ -74,16 +76,22 @@ static bool may_be_full(const struct history *history, const struct state *state
 }
 
 /* Lets operation i take effect; false if its result isn't the one the map gives now. */
-static bool apply(const struct history *history, struct state *state, unsigned i, uint64_t after, uint64_t before)
+static bool apply(const struct search *search, struct state *state, unsigned i, uint64_t after, uint64_t before)
 {
+	const struct history *history = search->history;
 	const struct history_op *op = &history->op[i];
-	uint64_t *value = &state->value[op->key];
+	uint64_t *value = &state->value[op->key], word = op->value[search->word];
 	unsigned live = 0;
 
 	state->done |= BIT(i);
 	switch (op->kind) {
 	case HISTORY_LOOKUP:
-		return *value ? op->result == 0 && op->value == *value : op->result == -ENOENT;
+		return *value ? op->result == 0 && word == *value : op->result == -ENOENT;
+	case HISTORY_ADD:
+		if (!*value)
+			return op->result == -ENOENT;
+		*value += word;
+		return op->result == 0;
 	case HISTORY_DELETE:
 		if (!*value)
 			return op->result == -ENOENT;
@@ -92,7 +100,7 @@ static bool apply(const struct history *history, struct state *state, unsigned i
 	case HISTORY_TAKE:
 		if (!*value)
 			return op->result == -ENOENT;
-		if (op->result || op->value != *value)
+		if (op->result || word != *value)
 			return false;
 		*value = 0;
 		return true;
@@ -110,7 +118,10 @@ static bool apply(const struct history *history, struct state *state, unsigned i
 				return false;
 			state->added |= BIT(i);
 		}
-		*value = op->value;
+		if (!(op->kept >> search->word & 1))
+			*value = word;
+		else if (!*value)
+			*value = HISTORY_ZERO;
 		return op->result == 0;
 	}
 	return false;
@@ -119,11 +130,13 @@ static bool apply(const struct history *history, struct state *state, unsigned i
 static bool extend(struct search *search, const struct state *state)
 {
 	const struct history *history = search->history;
-	const uint64_t all = history->n == 64 ? UINT64_MAX : BIT(history->n) - 1;
-	uint64_t before = UINT64_MAX; /* the first return among the operations still to take effect */
+	uint64_t left = 0;            /* operations that must still take effect */
+	uint64_t before = UINT64_MAX; /* the first return among those */
 	uint64_t latest = 0;          /* the last call among those that have */
 
-	if (state->done == all)
+	for (unsigned i = 0; i < history->n; i++)
+		left |= history->op[i].pending ? 0 : BIT(i) & ~state->done;
+	if (!left)
 		return true;
 	for (unsigned i = 0; i < history->n; i++) {
 		const struct history_op *op = &history->op[i];
@@ -139,18 +152,18 @@ static bool extend(struct search *search, const struct state *state)
 
 		if ((state->done & BIT(i)) || op->called > before)
 			continue;
-		if (apply(history, &next, i, op->called > latest ? op->called : latest, before) && remember(search, &next) &&
+		if (apply(search, &next, i, op->called > latest ? op->called : latest, before) && remember(search, &next) &&
 		    extend(search, &next))
 			return true;
 	}
 	return false;
 }
 
-enum history_verdict history_check(const struct history *history)
+static enum history_verdict check_word(const struct history *history, unsigned word)
 {
 	/* mapped each time: zero pages, of which a check touches few */
 	struct memory *memory = mmap(NULL, sizeof(*memory), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct search search = { .history = history, .memory = memory };
+	struct search search = { .history = history, .word = word, .memory = memory };
 	struct state empty = { 0 };
 	bool found;
 
@@ -163,22 +176,44 @@ enum history_verdict history_check(const struct history *history)
 	return search.overflow ? HISTORY_UNDECIDED : HISTORY_WRONG;
 }
 
+enum history_verdict history_check(const struct history *history)
+{
+	enum history_verdict verdict = check_word(history, 0);
+
+	for (unsigned word = 1; word < history->words && verdict == HISTORY_OK; word++)
+		verdict = check_word(history, word);
+	return verdict;
+}
+
+static void print_value(const struct history *history, const struct history_op *op, FILE *out)
+{
+	unsigned words = history->words ? history->words : 1;
+
+	for (unsigned word = 0; word < words; word++)
+		if (op->kind == HISTORY_UPDATE && op->kept >> word & 1)
+			fprintf(out, "%s-", word ? "/" : " value ");
+		else
+			fprintf(out, "%s%" PRIu64, word ? "/" : " value ", op->value[word]);
+}
+
 void history_print(const struct history *history, FILE *out)
 {
-	static const char *const kinds[] = { "lookup", "update", "delete", "lookup_and_delete" };
+	static const char *const kinds[] = { "lookup", "update", "delete", "lookup_and_delete", "add" };
 
 	fprintf(out, "  history (max_entries %u): [called, returned] thread operation\n", history->max_entries);
 	for (unsigned i = 0; i < history->n; i++) {
 		const struct history_op *op = &history->op[i];
+		bool stores = op->kind == HISTORY_UPDATE || op->kind == HISTORY_ADD;
 
 		fprintf(out, "  [%" PRIu64 ", %" PRIu64 "] t%u %s key %u", op->called, op->returned, op->thread,
 			kinds[op->kind], op->key);
+		if (stores)
+			print_value(history, op, out);
 		if (op->kind == HISTORY_UPDATE)
-			fprintf(out, " value %" PRIu64 "%s", op->value,
-				op->flags == BPF_NOEXIST ? " NOEXIST" : op->flags == BPF_EXIST ? " EXIST" : "");
-		fprintf(out, " = %d", op->result);
-		if (!op->result && (op->kind == HISTORY_LOOKUP || op->kind == HISTORY_TAKE))
-			fprintf(out, " (value %" PRIu64 ")", op->value);
+			fprintf(out, "%s", op->flags == BPF_NOEXIST ? " NOEXIST" : op->flags == BPF_EXIST ? " EXIST" : "");
+		fprintf(out, op->pending ? " never returned" : " = %d", op->result);
+		if (!op->result && !stores && op->kind != HISTORY_DELETE)
+			print_value(history, op, out);
 		fputc('\n', out);
 	}
 }

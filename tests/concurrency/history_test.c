@@ -18,6 +18,7 @@ static int empty_history(void **state)
 	(void)state;
 	history.n = 0;
 	history.max_entries = 2;
+	history.words = 1;
 	history.exact = false;
 	return 0;
 }
@@ -27,8 +28,8 @@ static struct history_op *add(enum history_kind kind, unsigned key, uint64_t val
 {
 	struct history_op *op = &history.op[history.n];
 
-	*op = (struct history_op){ .kind = kind, .thread = history.n, .key = key, .value = value, .result = result,
-				   .called = called, .returned = returned };
+	*op = (struct history_op){ .kind = kind, .thread = history.n, .key = key, .value = { value, value },
+				   .result = result, .called = called, .returned = returned };
 	history.n++;
 	return op;
 }
@@ -220,7 +221,71 @@ static void a_long_overlapping_history_is_decided(void **state)
 	for (unsigned i = 0; i < HISTORY_OPS; i++) /* four threads' operations on one key, each overlapping three others */
 		update(0, i + 1, BPF_ANY, 0, 4 * i + 1, 4 * i + 14);
 	is_right();
-	history.op[HISTORY_OPS - 1] = (struct history_op){ .kind = HISTORY_LOOKUP, .value = 1, .called = 500, .returned = 501 };
+	history.op[HISTORY_OPS - 1] =
+		(struct history_op){ .kind = HISTORY_LOOKUP, .value = { 1 }, .called = 500, .returned = 501 };
+	is_wrong();
+}
+
+static void words_may_differ_but_each_must_be_right(void **state)
+{
+	(void)state;
+	history.words = 2;
+	update(0, 1, BPF_ANY, 0, 1, 2);
+	update(0, 2, BPF_ANY, 0, 3, 10);
+	lookup(0, 1, 4, 5);
+	history.op[2].value[1] = 2;
+	is_right();
+	lookup(0, 1, 6, 7); /* the second word is as before the update again */
+	is_wrong();
+}
+
+static void a_store_into_one_slot_leaves_the_others(void **state)
+{
+	(void)state;
+	history.words = 2;
+	update(0, 1, BPF_ANY, 0, 1, 2);
+	update(0, 2, BPF_ANY, 0, 3, 4);
+	history.op[1].kept = 2;
+	lookup(0, 2, 5, 6);
+	is_wrong();
+	history.op[2].value[1] = 1;
+	is_right();
+	delete(0, 0, 7, 8);
+	update(0, 3, BPF_NOEXIST, 0, 9, 10);
+	history.op[4].kept = 2;
+	lookup(0, 3, 11, 12);
+	is_wrong();
+	history.op[5].value[1] = HISTORY_ZERO;
+	is_right();
+}
+
+static void an_addition_that_is_neither_taken_nor_kept_is_wrong(void **state)
+{
+	(void)state;
+	update(0, 100, BPF_ANY, 0, 1, 2);
+	add(HISTORY_ADD, 0, 7, 0, 3, 8);
+	take(0, 100, 4, 9);
+	is_wrong();
+	history.op[2].value[0] = 107;
+	is_right();
+	add(HISTORY_ADD, 0, 7, 0, 10, 11);
+	is_wrong(); /* to an entry that isn't there */
+	history.op[3].result = -ENOENT;
+	is_right();
+}
+
+/* A process that died inside an update: others see its value from some instant on, or never. */
+static void an_update_that_never_returned_takes_effect_once_or_not_at_all(void **state)
+{
+	(void)state;
+	update(0, 1, BPF_ANY, 0, 1, 2);
+	update(0, 2, BPF_ANY, 0, 3, UINT64_MAX);
+	history.op[1].pending = true;
+	lookup(0, 1, 4, 5);
+	is_right();
+	lookup(0, 2, 6, 7);
+	is_right();
+	lookup(0, 1, 8, 9);
 	is_wrong();
 }
 
@@ -262,6 +327,10 @@ int main(void)
 		TEST(e2big_of_a_key_that_is_present_is_wrong),
 		TEST(ebusy_and_enomem_are_wrong),
 		TEST(a_long_overlapping_history_is_decided),
+		TEST(words_may_differ_but_each_must_be_right),
+		TEST(a_store_into_one_slot_leaves_the_others),
+		TEST(an_addition_that_is_neither_taken_nor_kept_is_wrong),
+		TEST(an_update_that_never_returned_takes_effect_once_or_not_at_all),
 		TEST(every_mixture_of_two_values_is_torn),
 	};
 

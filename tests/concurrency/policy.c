@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who moves next: the three policies of schedule.h (replay, random, bounded depth-first search). */
+/* Who moves next: the policies of schedule.h: replay, random, few preemptions, bounded depth-first search. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,16 +57,22 @@ bool schedule_parse(struct schedule_replay *replay, const char *text)
 	return false;
 }
 
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t x;
+
+	*state += 0x9e3779b97f4a7c15ull;
+	x = (*state ^ (*state >> 30)) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+	return x ^ (x >> 31);
+}
+
 static unsigned random_choose(struct schedule_policy *policy, unsigned step, const struct schedule_choice *choice)
 {
 	struct schedule_random *random = (struct schedule_random *)policy;
-	uint64_t x;
+	uint64_t x = next_random(&random->state);
 
 	(void)step;
-	random->state += 0x9e3779b97f4a7c15ull;
-	x = (random->state ^ (random->state >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	x ^= x >> 31;
 	if (choice->running_first && x % random->period)
 		return 0;
 	return (unsigned)((x >> 32) % choice->n);
@@ -77,6 +83,28 @@ void schedule_random_init(struct schedule_random *random, uint64_t seed, unsigne
 	random->policy.choose = random_choose;
 	random->state = seed;
 	random->period = period;
+}
+
+static unsigned few_choose(struct schedule_policy *policy, unsigned step, const struct schedule_choice *choice)
+{
+	struct schedule_few *few = (struct schedule_few *)policy;
+	unsigned x = (unsigned)(next_random(&few->state) >> 32);
+
+	if (!choice->running_first)
+		return x % choice->n;
+	for (unsigned i = 0; i < few->n && choice->n > 1; i++)
+		if (few->at[i] == step)
+			return 1 + x % (choice->n - 1);
+	return 0;
+}
+
+void schedule_few_init(struct schedule_few *few, uint64_t seed, unsigned n, unsigned span)
+{
+	few->policy.choose = few_choose;
+	few->state = seed;
+	few->n = n < SCHEDULE_FEW ? n : SCHEDULE_FEW;
+	for (unsigned i = 0; i < few->n; i++)
+		few->at[i] = (unsigned)(next_random(&few->state) >> 32) % span;
 }
 
 static unsigned search_choose(struct schedule_policy *policy, unsigned step, const struct schedule_choice *choice)

@@ -14,6 +14,7 @@
 
 /* What the workers of all processes share. A test's `check` runs while all workers wait. */
 struct race_arena {
+	atomic_bool excused; /* in this round some lookup_and_delete may have lost its patience: see race_take() */
 	struct history history; /* of the burst test: each worker writes its own part */
 	struct {
 		uint64_t last;       /* value of its key's last successful update; by the key's updater */
@@ -40,6 +41,7 @@ struct race_test {
 	void (*check)(struct race_worker *worker);
 	/* Before the first round, by one worker, while the others wait; may be NULL. */
 	void (*prepare)(struct race_worker *worker);
+	enum idmap_values only; /* IDMAP_PLAIN: for maps of any values */
 };
 
 extern const struct race_test race_tests[];
@@ -53,14 +55,21 @@ __attribute__((noreturn, format(printf, 2, 3))) void race_fail(const struct race
 
 /* Passes an operation's result on; a torn value, -EBUSY or -ENOMEM fails the run. */
 int race_checked(struct race_worker *worker, const char *what, int err);
-/* The operations, so checked. */
+/* The operations, so checked; where values have a lock, at random with BPF_F_LOCK. */
 int race_update(struct race_worker *worker, uint32_t key, uint64_t value, uint64_t flags);
 int race_delete(struct race_worker *worker, uint32_t key);
-int race_lookup(struct race_worker *worker, uint32_t key, uint64_t *value);
-int race_take(struct race_worker *worker, uint32_t key, uint64_t *value);
+int race_lookup(struct race_worker *worker, uint32_t key, struct idmap_ids *value);
+/* lookup_and_delete of per-CPU values waits for stores under way, but not for ever: a thread that gets no CPU for long loses
+ * its update. So calls that took long excuse their round. */
+int race_take(struct race_worker *worker, uint32_t key, struct idmap_ids *value);
+/* The id that all words of a value have; else the run fails. */
+uint64_t race_one_id(struct race_worker *worker, uint32_t key, const struct idmap_ids *value);
+int race_lookup_one(struct race_worker *worker, uint32_t key, uint64_t *value);
+int race_take_one(struct race_worker *worker, uint32_t key, uint64_t *value);
 /* By pointer: twice in one section; the same both times where the map promises it. */
 int race_lookup_pointer(struct race_worker *worker, uint32_t key, uint64_t *value);
 /* The whole map by batches: calls `each` with every key and value. */
-void race_batch(struct race_worker *worker, bool take, void (*each)(struct race_worker *worker, uint32_t key, uint64_t value));
+void race_batch(struct race_worker *worker, bool take,
+		void (*each)(struct race_worker *worker, uint32_t key, const struct idmap_ids *value));
 
 #endif

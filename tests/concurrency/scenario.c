@@ -4,12 +4,23 @@
 #include "map/hash.h"
 #include "value.h"
 
+#define PRIVATE USERMAP_MEMORY_PRIVATE
+#define SHARED	USERMAP_MEMORY_SHARED
+#define GRACE	USERMAP_REUSE_GRACE
+#define AT_ONCE USERMAP_REUSE_AT_ONCE
+
 const struct idmap_kind scenario_kinds[] = {
-	{ "grace-8", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, 0, 8, 8 },
-	{ "grace-64", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_NO_PREALLOC, 8, 64 },
-	{ "grace-zero-seed-16", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_ZERO_SEED, 8, 16 },
-	{ "at-once-8", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE, 0, 8, 8 },
-	{ "shared-64", USERMAP_MEMORY_SHARED, USERMAP_REUSE_AT_ONCE, 0, 8, 64 },
+	{ "grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PLAIN },
+	{ "grace-64", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 64, IDMAP_PLAIN },
+	{ "grace-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 8, 16, IDMAP_PLAIN },
+	{ "at-once-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN },
+	{ "shared-64", SHARED, AT_ONCE, 0, 8, 64, IDMAP_PLAIN },
+	{ "percpu-grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PERCPU },
+	{ "percpu-at-once-16", PRIVATE, AT_ONCE, 0, 8, 16, IDMAP_PERCPU },
+	{ "percpu-shared-16", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 16, IDMAP_PERCPU },
+	{ "locked-grace-64", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 64, IDMAP_LOCKED },
+	{ "locked-at-once-64", PRIVATE, AT_ONCE, 0, 8, 64, IDMAP_LOCKED },
+	{ "locked-shared-600", SHARED, AT_ONCE, 0, 8, 600, IDMAP_LOCKED },
 };
 
 const unsigned n_scenario_kinds = sizeof(scenario_kinds) / sizeof(scenario_kinds[0]);
@@ -32,12 +43,12 @@ void scenario_keys_of_one_line(const struct idmap *m, uint32_t first, uint32_t *
 	}
 }
 
-static void note_entry(void *context, uint32_t key, uint64_t value)
+static void note_entry(void *context, uint32_t key, const struct idmap_ids *value)
 {
 	struct scenario_op *op = context;
 
 	if (key == op->key)
-		op->value = value;
+		op->found = *value;
 }
 
 void scenario_run_op(void *argument)
@@ -52,14 +63,23 @@ void scenario_run_op(void *argument)
 		op->result = idmap_delete(op->m, op->key);
 		break;
 	case OP_TAKE:
-		op->result = idmap_take(op->m, op->key, &op->value);
-		break;
 	case OP_LOOKUP:
-		op->result = idmap_lookup(op->m, op->key, &op->value);
+		op->result = idmap_get(op->m, op->key, op->kind == OP_TAKE, op->flags, &op->found);
+		break;
+	case OP_ADD:
+		op->result = idmap_add(op->m, op->key, op->value);
 		break;
 	default:
-		op->result = idmap_batch(op->m, op->kind == OP_TAKE_ALL, note_entry, op);
+		op->result = idmap_batch(op->m, op->kind == OP_TAKE_ALL, op->flags, note_entry, op);
 	}
+}
+
+void scenario_reuse_soon(const struct idmap *m)
+{
+	struct slab *slab = &hash_of(m->map)->elements;
+
+	if (slab->hazards)
+		slab->chunk = 1;
 }
 
 void scenario_is_whole(const struct idmap *m, const uint32_t *keys, unsigned n, const char *where)

@@ -78,32 +78,46 @@ static void many_stopped_inserts_in_one_line_block_nobody(void **state)
 	}
 }
 
-static void note(struct history *history, enum history_kind kind, unsigned key, uint64_t flags, uint64_t value, int result,
+static void note(struct history *history, enum history_kind kind, uint64_t flags, struct idmap_ids value, int result,
 		 uint64_t called, uint64_t returned)
 {
-	history->op[history->n++] = (struct history_op){ .kind = kind, .key = key, .flags = flags, .value = value,
-							 .result = result, .called = called, .returned = returned };
+	struct history_op *op = &history->op[history->n++];
+
+	*op = (struct history_op){ .kind = kind, .flags = flags, .result = result, .called = called, .returned = returned };
+	memcpy(op->value, value.word, sizeof(op->value));
 }
 
-/* What the other threads do to the key while the operation is stopped: each result goes into the history. */
-static void meddle(const struct idmap *m, struct history *history, uint32_t key)
+static void note_update(const struct idmap *m, struct history *history, uint32_t key, uint64_t value, uint64_t flags,
+			uint64_t time)
 {
-	uint64_t value, time = 100;
-	int err;
+	int err = idmap_update(m, key, value, flags);
+
+	note(history, HISTORY_UPDATE, flags, idmap_ids_of(m->kind, value), err, time, time + 1);
+}
+
+static void note_lookup(const struct idmap *m, struct history *history, uint32_t key, uint64_t time)
+{
+	struct idmap_ids value;
+	int err = idmap_get(m, key, false, 0, &value);
+
+	note(history, HISTORY_LOOKUP, 0, value, err, time, time + 1);
+}
+
+/* What the other threads do to the key while the operation is stopped: each result goes into the history. locked: it may hold
+ * the value's lock, for which lookups wait until the value has been replaced. */
+static void meddle(const struct idmap *m, struct history *history, uint32_t key, bool locked)
+{
+	const struct idmap_ids none = { { 0 } };
+	uint64_t time = 100;
 
 	for (unsigned i = 0; i < 3; i++, time += 20) {
-		err = idmap_lookup(m, key, &value);
-		note(history, HISTORY_LOOKUP, 0, 0, value, err, time, time + 1);
-		err = idmap_update(m, key, 500 + i, BPF_EXIST);
-		note(history, HISTORY_UPDATE, 0, BPF_EXIST, 500 + i, err, time + 2, time + 3);
-		err = idmap_update(m, key, 600 + i, BPF_NOEXIST);
-		note(history, HISTORY_UPDATE, 0, BPF_NOEXIST, 600 + i, err, time + 4, time + 5);
-		err = idmap_lookup(m, key, &value);
-		note(history, HISTORY_LOOKUP, 0, 0, value, err, time + 6, time + 7);
-		err = idmap_delete(m, key);
-		note(history, HISTORY_DELETE, 0, 0, 0, err, time + 8, time + 9);
-		err = idmap_update(m, key, 700 + i, BPF_ANY);
-		note(history, HISTORY_UPDATE, 0, BPF_ANY, 700 + i, err, time + 10, time + 11);
+		if (i || !locked)
+			note_lookup(m, history, key, time);
+		note_update(m, history, key, 500 + i, BPF_EXIST, time + 2);
+		note_update(m, history, key, 600 + i, BPF_NOEXIST, time + 4);
+		note_lookup(m, history, key, time + 6);
+		note(history, HISTORY_DELETE, 0, none, idmap_delete(m, key), time + 8, time + 9);
+		note_update(m, history, key, 700 + i, BPF_ANY, time + 10);
 	}
 }
 
@@ -112,25 +126,28 @@ static void note_stopped(const struct idmap *m, struct history *history, const s
 {
 	static const enum history_kind kinds[] = { HISTORY_UPDATE, HISTORY_DELETE, HISTORY_TAKE, HISTORY_TAKE, HISTORY_LOOKUP,
 						   HISTORY_LOOKUP };
-	bool absent = (op->kind == OP_TAKE_ALL || op->kind == OP_LOOKUP_ALL) && !op->value;
-	uint64_t value;
-	int err = idmap_lookup(m, op->key, &value);
+	bool absent = (op->kind == OP_TAKE_ALL || op->kind == OP_LOOKUP_ALL) && !op->found.word[0];
 
-	note(history, absent ? HISTORY_LOOKUP : kinds[op->kind], 0, op->flags, op->value, absent ? -ENOENT : op->result,
-	     50, 1000);
-	note(history, HISTORY_LOOKUP, 0, 0, value, err, 1001, 1002);
+	note(history, absent ? HISTORY_LOOKUP : kinds[op->kind], op->flags & ~(uint64_t)BPF_F_LOCK,
+	     op->kind == OP_UPDATE ? idmap_ids_of(m->kind, op->value) : op->found, absent ? -ENOENT : op->result, 50, 1000);
+	note_lookup(m, history, op->key, 1001);
 }
 
 static const struct scenario_op stopped_ops[] = {
 	{ .kind = OP_UPDATE, .value = 1, .flags = BPF_ANY }, { .kind = OP_UPDATE, .value = 1, .flags = BPF_NOEXIST },
 	{ .kind = OP_UPDATE, .value = 1, .flags = BPF_EXIST }, { .kind = OP_DELETE }, { .kind = OP_TAKE },
 	{ .kind = OP_TAKE_ALL }, { .kind = OP_LOOKUP }, { .kind = OP_LOOKUP_ALL },
+	/* where values have a lock */
+	{ .kind = OP_UPDATE, .value = 1, .flags = BPF_ANY | BPF_F_LOCK },
+	{ .kind = OP_UPDATE, .value = 1, .flags = BPF_NOEXIST | BPF_F_LOCK },
+	{ .kind = OP_UPDATE, .value = 1, .flags = BPF_EXIST | BPF_F_LOCK },
+	{ .kind = OP_LOOKUP, .flags = BPF_F_LOCK },
 };
 
 /* One run: `before` says whether the key is there at first, `full` whether the line has no free slot. */
 static bool stop_operation(const struct idmap_kind *kind, const struct scenario_op *what, bool before, bool full, unsigned skip)
 {
-	struct history history = { .max_entries = 64 };
+	struct history history = { .max_entries = 64, .words = idmap_words(kind) };
 	struct scenario_op op = *what;
 	uint32_t keys[LINE_KEYS];
 	struct stopped stopped;
@@ -140,6 +157,7 @@ static bool stop_operation(const struct idmap_kind *kind, const struct scenario_
 	char where[96];
 
 	idmap_create(&m, kind, 64);
+	scenario_reuse_soon(&m);
 	scenario_keys_of_one_line(&m, 1, keys, LINE_KEYS);
 	idmap_update(&m, keys[20], 20, BPF_ANY); /* the first take drains, which waits for updates in progress: not here */
 	idmap_take(&m, keys[20], &value);
@@ -147,13 +165,13 @@ static bool stop_operation(const struct idmap_kind *kind, const struct scenario_
 		assert_int_equal(idmap_update(&m, keys[i], i, BPF_ANY), 0);
 	if (before) {
 		assert_int_equal(idmap_update(&m, keys[0], 2, BPF_ANY), 0);
-		note(&history, HISTORY_UPDATE, 0, BPF_ANY, 2, 0, 1, 2);
+		note(&history, HISTORY_UPDATE, BPF_ANY, idmap_ids_of(kind, 2), 0, 1, 2);
 	}
 	op.m = &m;
 	op.key = keys[0];
 	is_stopped = stop_start(&stopped, STOP_ANYWHERE, skip, scenario_run_op, &op);
 	if (is_stopped) {
-		meddle(&m, &history, keys[0]);
+		meddle(&m, &history, keys[0], op.flags & BPF_F_LOCK);
 		use_line(&m, keys + 1, 12);
 	}
 	stop_finish(&stopped);
@@ -169,6 +187,17 @@ static bool stop_operation(const struct idmap_kind *kind, const struct scenario_
 	return is_stopped;
 }
 
+/* Returns how many steps there are, of four variants together. */
+static unsigned stop_at_each_step(const struct idmap_kind *kind, const struct scenario_op *op)
+{
+	unsigned runs = 0;
+
+	for (unsigned variant = 0; variant < 4; variant++)
+		for (unsigned skip = 0; stop_operation(kind, op, variant & 1, variant & 2, skip); skip++)
+			runs++;
+	return runs;
+}
+
 /* Every operation, stopped at each of its steps in turn, while another thread uses its key and its line. */
 static void an_operation_stopped_at_any_step_blocks_nobody(void **state)
 {
@@ -177,11 +206,8 @@ static void an_operation_stopped_at_any_step_blocks_nobody(void **state)
 	(void)state;
 	for (unsigned k = 0; k < n_scenario_kinds; k++)
 		for (unsigned i = 0; i < sizeof(stopped_ops) / sizeof(stopped_ops[0]); i++)
-			for (unsigned variant = 0; variant < 4; variant++)
-				for (unsigned skip = 0; stop_operation(&scenario_kinds[k], &stopped_ops[i], variant & 1,
-								       variant & 2, skip);
-				     skip++)
-					runs++;
+			if (!(stopped_ops[i].flags & BPF_F_LOCK) || scenario_kinds[k].values == IDMAP_LOCKED)
+				runs += stop_at_each_step(&scenario_kinds[k], &stopped_ops[i]);
 	assert_true(runs > n_scenario_kinds * 100);
 }
 
@@ -200,7 +226,7 @@ static void replace_all(void)
 		idmap_update(&restless.m, restless.keys[i], ++restless.next, BPF_EXIST);
 }
 
-static void count_entry(void *context, uint32_t key, uint64_t value)
+static void count_entry(void *context, uint32_t key, const struct idmap_ids *value)
 {
 	unsigned *met = context;
 
@@ -223,7 +249,7 @@ static void a_batch_meets_every_entry_of_a_line_that_never_rests(void **state)
 			for (unsigned i = 0; i < 4; i++)
 				assert_int_equal(idmap_update(&restless.m, restless.keys[i], 1, BPF_NOEXIST), 0);
 			stop_call_at_points(100, period, replace_all);
-			assert_int_equal(idmap_batch(&restless.m, false, count_entry, met), 0);
+			assert_int_equal(idmap_batch(&restless.m, false, 0, count_entry, met), 0);
 			stop_call_at_points(0, 0, NULL);
 			for (unsigned i = 0; i < 4; i++)
 				if (met[i] != 1)
@@ -393,8 +419,8 @@ static void check_crowd_order(const struct idmap *m, const uint32_t *keys)
 static void ten_thousand_keys_in_one_line(void **state)
 {
 	static const struct idmap_kind kinds[] = {
-		{ "grace", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_ZERO_SEED, 8, 8 },
-		{ "at-once", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE, BPF_F_ZERO_SEED, 8, 8 },
+		{ "grace", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_ZERO_SEED, 8, 8, IDMAP_PLAIN },
+		{ "at-once", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE, BPF_F_ZERO_SEED, 8, 8, IDMAP_PLAIN },
 	};
 	static uint32_t keys[CROWD];
 	static unsigned char k[CROWD * 8], v[CROWD * 8];

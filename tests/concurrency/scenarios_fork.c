@@ -95,16 +95,23 @@ static void make(struct forked *f, const struct idmap_kind *kind)
 static const struct scenario_op ops[] = {
 	{ .kind = OP_UPDATE, .key = 6, .value = 1, .flags = BPF_NOEXIST }, { .kind = OP_UPDATE, .key = 2, .value = 1 },
 	{ .kind = OP_DELETE, .key = 2 }, { .kind = OP_TAKE, .key = 2 }, { .kind = OP_TAKE_ALL },
+	{ .kind = OP_UPDATE, .key = 2, .value = 1, .flags = BPF_EXIST | BPF_F_LOCK }, /* where values have a lock */
 };
+
+#define N_OPS (sizeof(ops) / sizeof(ops[0]))
+
+static bool applies(const struct scenario_op *op, const struct idmap_kind *kind)
+{
+	return !(op->flags & BPF_F_LOCK) || kind->values == IDMAP_LOCKED;
+}
 
 /* The child of a private map has a whole copy, wherever another thread was writing; the parent's map is as good as before. */
 static void fork_while_a_thread_writes_a_private_map(void **state)
 {
 	(void)state;
 	for (unsigned k = 0; k < n_scenario_kinds; k++)
-		for (unsigned i = 0;
-		     i < sizeof(ops) / sizeof(ops[0]) && scenario_kinds[k].memory == USERMAP_MEMORY_PRIVATE; i++)
-			for (unsigned skip = 0, more = 1; more; skip++) {
+		for (unsigned i = 0; i < N_OPS && scenario_kinds[k].memory == USERMAP_MEMORY_PRIVATE; i++)
+			for (unsigned skip = 0, more = applies(&ops[i], &scenario_kinds[k]); more; skip++) {
 				struct scenario_op op = ops[i];
 				struct stopped stopped;
 				struct forked f;
@@ -137,31 +144,37 @@ static const char *use_shared(void *context)
 	return idmap_lookup(&f->m, f->keys[0], &value) || value != 1 ? "an entry is missing" : NULL;
 }
 
+static bool fork_at_step(const struct idmap_kind *kind, const struct scenario_op *what, unsigned skip)
+{
+	struct scenario_op op = *what;
+	struct stopped stopped;
+	struct forked f;
+	uint64_t value;
+	bool more;
+
+	make(&f, kind);
+	op.m = &f.m;
+	op.key = f.keys[op.key];
+	more = stop_start(&stopped, STOP_ANYWHERE, skip, scenario_run_op, &op);
+	in_child(use_shared, &f, "shared");
+	assert_int_equal(idmap_lookup(&f.m, f.keys[8], &value), 0);
+	assert_int_equal(value, 88);
+	stop_finish(&stopped);
+	assert_int_equal(op.result, 0);
+	scenario_is_whole(&f.m, f.keys, KEYS, "shared, after a fork");
+	usermap_close(f.m.map);
+	return more;
+}
+
 /* A shared map stays shared: the child goes on although the parent's threads are stopped in it, and the parent sees it. */
 static void fork_while_a_thread_writes_a_shared_map(void **state)
 {
-	const struct idmap_kind *kind = &scenario_kinds[n_scenario_kinds - 1];
-
 	(void)state;
-	assert_int_equal(kind->memory, USERMAP_MEMORY_SHARED);
-	for (unsigned skip = 0, more = 1; more; skip++) {
-		struct scenario_op op = ops[0];
-		struct stopped stopped;
-		struct forked f;
-		uint64_t value;
-
-		make(&f, kind);
-		op.m = &f.m;
-		op.key = f.keys[6];
-		more = stop_start(&stopped, STOP_ANYWHERE, skip, scenario_run_op, &op);
-		in_child(use_shared, &f, "shared");
-		assert_int_equal(idmap_lookup(&f.m, f.keys[8], &value), 0);
-		assert_int_equal(value, 88);
-		stop_finish(&stopped);
-		assert_int_equal(op.result, 0);
-		scenario_is_whole(&f.m, f.keys, KEYS, "shared, after a fork");
-		usermap_close(f.m.map);
-	}
+	for (unsigned k = 0; k < n_scenario_kinds; k++)
+		for (unsigned i = 0; i < N_OPS && scenario_kinds[k].memory == USERMAP_MEMORY_SHARED; i++)
+			for (unsigned skip = 0; ops[i].kind == OP_UPDATE && applies(&ops[i], &scenario_kinds[k]); skip++)
+				if (!fork_at_step(&scenario_kinds[k], &ops[i], skip))
+					break;
 }
 
 struct churn {
@@ -229,7 +242,7 @@ static void fork_in_a_section_while_grace_periods_run(void **state)
 struct interruption {
 	struct forked *f, *other;
 	const struct scenario_op *op;
-	int same, elsewhere, lookup;
+	int same, elsewhere, lookup, lookup_same;
 };
 
 static void interrupt(void *context)
@@ -240,18 +253,19 @@ static void interrupt(void *context)
 	i->same = idmap_update(&i->f->m, i->f->keys[10], 1, BPF_ANY);
 	i->elsewhere = idmap_update(&i->other->m, i->other->keys[10], 1, BPF_ANY);
 	i->lookup = idmap_lookup(&i->f->m, i->f->keys[0], &value);
+	i->lookup_same = idmap_lookup(&i->f->m, i->f->keys[2], &value);
 }
 
 /* What a signal handler may do at any step of an operation: write to other maps, look up; and be told -EBUSY by the map
- * itself, if it is a write that the handler interrupted. */
+ * itself, if it is a write that the handler interrupted, or -EDEADLK, if a value is locked by what it interrupted. */
 static void a_handler_that_interrupts_a_write_is_told_ebusy(void **state)
 {
-	unsigned busy = 0;
+	unsigned busy = 0, deadlocks = 0;
 
 	(void)state;
 	for (unsigned k = 0; k < n_scenario_kinds; k++)
-		for (unsigned i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
-			for (unsigned skip = 0, more = 1; more; skip++) {
+		for (unsigned i = 0; i < N_OPS; i++)
+			for (unsigned skip = 0, more = applies(&ops[i], &scenario_kinds[k]); more; skip++) {
 				struct scenario_op op = ops[i];
 				struct forked f, other;
 				struct interruption context = { .f = &f, .other = &other, .op = &op };
@@ -269,6 +283,9 @@ static void a_handler_that_interrupts_a_write_is_told_ebusy(void **state)
 					busy += context.same == -EBUSY;
 					assert_int_equal(context.elsewhere, 0);
 					assert_true(context.lookup == 0 || op.kind == OP_TAKE_ALL);
+					deadlocks += context.lookup_same == -EDEADLK;
+					assert_true(context.lookup_same == 0 || context.lookup_same == -ENOENT ||
+						    (context.lookup_same == -EDEADLK && op.flags & BPF_F_LOCK));
 				}
 				scenario_is_whole(&f.m, f.keys, KEYS, "after an interruption");
 				scenario_is_whole(&other.m, other.keys, KEYS, "the handler's map");
@@ -276,6 +293,7 @@ static void a_handler_that_interrupts_a_write_is_told_ebusy(void **state)
 				usermap_close(other.m.map);
 			}
 	assert_true(busy > 50);
+	assert_true(deadlocks > 0);
 }
 
 int main(void)

@@ -10,9 +10,10 @@
 
 #include "value.h"
 
-static const struct idmap_kind grace = { "grace-64", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_NO_PREALLOC, 8, 64 };
+static const struct idmap_kind grace = { "grace-64", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_NO_PREALLOC, 8, 64,
+					 IDMAP_PLAIN };
 static const struct idmap_kind grace_small = {
-	"grace-16", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_NO_PREALLOC, 8, 16
+	"grace-16", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_NO_PREALLOC, 8, 16, IDMAP_PLAIN
 };
 
 static void get_info(const struct idmap *m, struct usermap_info *info)

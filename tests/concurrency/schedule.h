@@ -73,6 +73,15 @@ struct schedule_random {
 };
 void schedule_random_init(struct schedule_random *random, uint64_t seed, unsigned period);
 
+/* Preempts at `n` random ones of the first `span` steps, and nowhere else. Deterministic in the seed. */
+#define SCHEDULE_FEW 3
+struct schedule_few {
+	struct schedule_policy policy;
+	uint64_t state;
+	unsigned n, at[SCHEDULE_FEW];
+};
+void schedule_few_init(struct schedule_few *few, uint64_t seed, unsigned n, unsigned span);
+
 /*
  * Depth-first search of all schedules with at most `bound` preemptions (a switch away from a thread that could have gone on;
  * switches at the end of a body, or of spinning or sleeping threads, are free). Run, next, run, next … until next says false.

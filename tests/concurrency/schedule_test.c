@@ -120,6 +120,30 @@ static void random_schedules_follow_their_seed(void **state)
 	assert_in_range(lost, 1, 99);
 }
 
+static void few_preemptions_follow_their_seed_and_find_the_planted_race(void **state)
+{
+	unsigned lost = 0;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 100; seed++) {
+		int counter[2];
+
+		for (int i = 0; i < 2; i++) {
+			struct schedule_few few;
+			struct race race = { .points = 4 };
+			struct schedule_log log;
+
+			schedule_few_init(&few, seed, 1, 8);
+			assert_int_equal(schedule_run(2, increment, &race, &few.policy, &log), SCHEDULE_DONE);
+			assert_in_range(log.n, 0, 3); /* the preemption, and who begins, and who goes on behind it */
+			counter[i] = race.counter;
+		}
+		assert_int_equal(counter[0], counter[1]);
+		lost += counter[0] != 2;
+	}
+	assert_in_range(lost, 1, 99);
+}
+
 static void a_thread_that_sleeps_for_another_is_set_aside(void **state)
 {
 	static struct schedule_search search;
@@ -168,6 +192,7 @@ int main(void)
 		cmocka_unit_test(without_bound_every_interleaving_is_explored_once),
 		cmocka_unit_test(one_preemption_finds_the_planted_race_and_the_log_repeats_it),
 		cmocka_unit_test(random_schedules_follow_their_seed),
+		cmocka_unit_test(few_preemptions_follow_their_seed_and_find_the_planted_race),
 		cmocka_unit_test(a_thread_that_sleeps_for_another_is_set_aside),
 		cmocka_unit_test(a_spinning_thread_yields),
 	};

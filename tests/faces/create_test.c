@@ -4,10 +4,10 @@
 
 #include "rows.h"
 
-#define MIB (1u << 20)
+#define MIB	  (1u << 20)
 #define CLOSED_FD 1000000
-#define PATH_FD 900 /* opened by O_PATH */
-#define FILE_FD 901 /* a plain file */
+#define PATH_FD	  900 /* opened by O_PATH */
+#define FILE_FD	  901 /* a plain file */
 
 static const unsigned char hash_of_program[32];
 
@@ -17,9 +17,17 @@ struct create_row {
 	struct abi_create attr;
 };
 
-#define HASH_OF(...) { .map_type = ABI_HASH, .key_size = 8, .value_size = 8, .max_entries = 4, __VA_ARGS__ }
-#define ARRAY_OF(...) { .map_type = ABI_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 4, __VA_ARGS__ }
-#define BAD_HASH_SIZE .excl_prog_hash = 1 << 20, .excl_prog_hash_size = 31
+#define HASH_OF(...)                                                                                \
+	{                                                                                           \
+		.map_type = ABI_HASH, .key_size = 8, .value_size = 8, .max_entries = 4, __VA_ARGS__ \
+	}
+#define ARRAY_OF(...)                                                                                \
+	{                                                                                            \
+		.map_type = ABI_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 4, __VA_ARGS__ \
+	}
+#define PERCPU_HASH_OF(...)  HASH_OF(.map_type = ABI_PERCPU_HASH, __VA_ARGS__)
+#define PERCPU_ARRAY_OF(...) ARRAY_OF(.map_type = ABI_PERCPU_ARRAY, __VA_ARGS__)
+#define BAD_HASH_SIZE	     .excl_prog_hash = 1 << 20, .excl_prog_hash_size = 31
 
 /* Rows that give a member twice mean it: the second is the rule's. */
 #pragma GCC diagnostic ignored "-Woverride-init"
@@ -50,7 +58,58 @@ static const struct create_row rows[] = {
 	{ "create_array_value_above_4_MiB_is_fine", 0, ARRAY_OF(.value_size = 5 * MIB, .max_entries = 1) },
 	{ "create_array_value_above_INT_MAX_is_E2BIG", -E2BIG, ARRAY_OF(.value_size = 0x80000000, .max_entries = 1) },
 	{ "create_array_key_size_beats_value_size", -EINVAL, ARRAY_OF(.key_size = 8, .value_size = 0x80000000) },
-	{ "create_array_larger_than_memory_is_ENOMEM", -ENOMEM, ARRAY_OF(.value_size = 0x7fffffff, .max_entries = ~0u) },
+	{ "create_array_larger_than_memory_is_ENOMEM", -ENOMEM,
+	  ARRAY_OF(.value_size = 0x7fffffff, .max_entries = ~0u) },
+
+	{ "create_percpu_hash", 0, PERCPU_HASH_OF() },
+	{ "create_percpu_hash_key_size_0_is_EINVAL", -EINVAL, PERCPU_HASH_OF(.key_size = 0) },
+	{ "create_percpu_hash_value_size_0_is_EINVAL", -EINVAL, PERCPU_HASH_OF(.value_size = 0) },
+	{ "create_percpu_hash_max_entries_0_is_EINVAL", -EINVAL, PERCPU_HASH_OF(.max_entries = 0) },
+	{ "create_percpu_hash_largest_value", 0, PERCPU_HASH_OF(.value_size = 32768) },
+	{ "create_percpu_hash_value_that_rounds_to_the_largest", 0, PERCPU_HASH_OF(.value_size = 32761) },
+	{ "create_percpu_hash_value_too_large_is_E2BIG", -E2BIG, PERCPU_HASH_OF(.value_size = 32769) },
+	{ "create_percpu_hash_value_that_wraps_when_rounded_is_E2BIG", -E2BIG, PERCPU_HASH_OF(.value_size = ~0u) },
+	{ "create_percpu_hash_large_key", 0, PERCPU_HASH_OF(.key_size = 4194255 - 8, .max_entries = 1) },
+	{ "create_percpu_hash_sum_of_sizes_too_large_is_E2BIG", -E2BIG,
+	  PERCPU_HASH_OF(.key_size = 4194256 - 8, .max_entries = 1) },
+	{ "create_percpu_hash_zero_sizes_beat_large_value", -EINVAL,
+	  PERCPU_HASH_OF(.key_size = 0, .value_size = 32769) },
+	{ "create_percpu_hash_max_entries_above_2_to_31_is_E2BIG", -E2BIG, PERCPU_HASH_OF(.max_entries = 0x80000001) },
+	{ "create_percpu_hash_large_value_beats_bad_name", -E2BIG,
+	  PERCPU_HASH_OF(.value_size = 32769, .map_name = "-") },
+	{ "create_percpu_hash_flags", 0,
+	  PERCPU_HASH_OF(.map_flags = ABI_F_NO_PREALLOC | ABI_F_ZERO_SEED | ABI_F_RDONLY | ABI_F_WRONLY_PROG) },
+	{ "create_percpu_hash_no_common_lru_is_EINVAL", -EINVAL, PERCPU_HASH_OF(.map_flags = 1 << 1) },
+	{ "create_percpu_hash_mmapable_is_EINVAL", -EINVAL, PERCPU_HASH_OF(.map_flags = ABI_F_MMAPABLE) },
+	{ "create_percpu_hash_inner_map_is_EINVAL", -EINVAL, PERCPU_HASH_OF(.map_flags = ABI_F_INNER_MAP) },
+	{ "create_percpu_hash_numa_node_none", 0, PERCPU_HASH_OF(.map_flags = ABI_F_NUMA_NODE, .numa_node = ~0u) },
+	{ "create_percpu_hash_numa_node_0_is_EINVAL", -EINVAL, PERCPU_HASH_OF(.map_flags = ABI_F_NUMA_NODE) },
+	{ "create_percpu_hash_numa_node_0_beats_large_value", -EINVAL,
+	  PERCPU_HASH_OF(.map_flags = ABI_F_NUMA_NODE, .value_size = 32769) },
+	{ "create_percpu_hash_on_a_device_is_EINVAL", -EINVAL, PERCPU_HASH_OF(.map_ifindex = 1) },
+	{ "create_percpu_hash_map_extra_is_EINVAL", -EINVAL, PERCPU_HASH_OF(.map_extra = 1) },
+
+	{ "create_percpu_array", 0, PERCPU_ARRAY_OF() },
+	{ "create_percpu_array_key_size_not_4_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.key_size = 8) },
+	{ "create_percpu_array_value_size_0_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.value_size = 0) },
+	{ "create_percpu_array_max_entries_0_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.max_entries = 0) },
+	{ "create_percpu_array_largest_value", 0, PERCPU_ARRAY_OF(.value_size = 32768) },
+	{ "create_percpu_array_value_that_rounds_to_the_largest", 0, PERCPU_ARRAY_OF(.value_size = 32761) },
+	{ "create_percpu_array_value_too_large_is_E2BIG", -E2BIG, PERCPU_ARRAY_OF(.value_size = 32769) },
+	{ "create_percpu_array_value_above_INT_MAX_is_E2BIG", -E2BIG, PERCPU_ARRAY_OF(.value_size = 0x80000000) },
+	{ "create_percpu_array_key_size_beats_value_size", -EINVAL,
+	  PERCPU_ARRAY_OF(.key_size = 8, .value_size = 32769) },
+	{ "create_percpu_array_flags", 0, PERCPU_ARRAY_OF(.map_flags = ABI_F_WRONLY | ABI_F_RDONLY_PROG) },
+	{ "create_percpu_array_mmapable_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.map_flags = ABI_F_MMAPABLE) },
+	{ "create_percpu_array_inner_map_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.map_flags = ABI_F_INNER_MAP) },
+	{ "create_percpu_array_no_prealloc_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.map_flags = ABI_F_NO_PREALLOC) },
+	{ "create_percpu_array_zero_seed_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.map_flags = ABI_F_ZERO_SEED) },
+	{ "create_percpu_array_bad_flags_beat_large_value", -EINVAL,
+	  PERCPU_ARRAY_OF(.map_flags = ABI_F_MMAPABLE, .value_size = 32769) },
+	{ "create_percpu_array_numa_node_none", 0, PERCPU_ARRAY_OF(.map_flags = ABI_F_NUMA_NODE, .numa_node = ~0u) },
+	{ "create_percpu_array_numa_node_0_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.map_flags = ABI_F_NUMA_NODE) },
+	{ "create_percpu_array_on_a_device_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.map_ifindex = 1) },
+	{ "create_percpu_array_map_extra_is_EINVAL", -EINVAL, PERCPU_ARRAY_OF(.map_extra = 1) },
 
 	{ "create_hash_no_prealloc", 0, HASH_OF(.map_flags = ABI_F_NO_PREALLOC) },
 	{ "create_hash_zero_seed", 0, HASH_OF(.map_flags = ABI_F_ZERO_SEED) },
@@ -96,7 +155,8 @@ static const struct create_row rows[] = {
 	{ "create_btf_fd_by_path_is_EBADF", -EBADF, HASH_OF(.btf_fd = PATH_FD, .btf_value_type_id = 1) },
 	{ "create_btf_fd_of_a_file_is_EINVAL", -EINVAL,
 	  HASH_OF(.btf_fd = FILE_FD, .btf_key_type_id = 1, .btf_value_type_id = 1) },
-	{ "create_bad_name_beats_btf_fd", -EINVAL, HASH_OF(.btf_fd = CLOSED_FD, .btf_value_type_id = 1, .map_name = "-") },
+	{ "create_bad_name_beats_btf_fd", -EINVAL,
+	  HASH_OF(.btf_fd = CLOSED_FD, .btf_value_type_id = 1, .map_name = "-") },
 	{ "create_btf_vmlinux_type_is_EINVAL", -EINVAL, HASH_OF(.btf_vmlinux_value_type_id = 1) },
 	{ "create_btf_of_a_module_is_EINVAL", -EINVAL, HASH_OF(.map_flags = ABI_F_VTYPE_BTF_OBJ_FD) },
 	{ "create_module_btf_fd_without_flag_is_ignored", 0, HASH_OF(.value_type_btf_obj_fd = CLOSED_FD) },
@@ -122,11 +182,13 @@ static const struct create_row rows[] = {
 	{ "create_program_hash_without_size_is_EINVAL", -EINVAL, HASH_OF(.excl_prog_hash = 1 << 20) },
 	{ "create_program_hash_without_pointer_is_EINVAL", -EINVAL, HASH_OF(.excl_prog_hash_size = 32) },
 	{ "create_program_hash_of_31_is_EINVAL", -EINVAL, HASH_OF(BAD_HASH_SIZE) },
-	{ "create_program_hash_unreadable_is_EFAULT", -EFAULT, HASH_OF(.excl_prog_hash = 8, .excl_prog_hash_size = 32) },
+	{ "create_program_hash_unreadable_is_EFAULT", -EFAULT,
+	  HASH_OF(.excl_prog_hash = 8, .excl_prog_hash_size = 32) },
 	{ "create_large_value_beats_program_hash", -E2BIG, HASH_OF(BAD_HASH_SIZE, .value_size = 8 * MIB) },
 	{ "create_bad_name_beats_program_hash", -EINVAL,
 	  HASH_OF(.excl_prog_hash = 8, .excl_prog_hash_size = 32, .map_name = "-") },
-	{ "create_btf_fd_beats_program_hash", -EBADF, HASH_OF(BAD_HASH_SIZE, .btf_fd = CLOSED_FD, .btf_value_type_id = 1) },
+	{ "create_btf_fd_beats_program_hash", -EBADF,
+	  HASH_OF(BAD_HASH_SIZE, .btf_fd = CLOSED_FD, .btf_value_type_id = 1) },
 };
 
 static void create(void **state)

@@ -18,6 +18,10 @@ LINE = "engine/core/line.h"
 SLAB = "engine/core/slab.c"
 OVERFLOW = "engine/core/overflow.c"
 RECLAIM = "engine/core/reclaim.h"
+VLOCK = "engine/core/vlock.c"
+PROGRAM = "engine/map/hash_program.c"
+PERCPU = "engine/core/percpu.c"
+PERCPU_ASM = "engine/core/percpu_asm.h"
 
 MUTANTS = [
     ("no version bump on delete",
@@ -63,11 +67,9 @@ MUTANTS = [
      [(WRITE, "done = pair_cas(&line->commit, place->w, next);", "done = pair_cas(&line->commit, line_read(line), next);")]),
     ("lookup_and_delete reads the value before the commit",
      [(DELETE, "\t\terr = commit_delete(h, w, t, &place, kind);\n",
-       "\t\tif (value)\n\t\t\twords_load(value, element_value(h, place.element, kind), hash_value_size(h, kind));\n"
+       "\t\tif (value)\n\t\t\thash_value_load(h, value, place.index, place.element, kind);\n"
        "\t\terr = commit_delete(h, w, t, &place, kind);\n"),
-      (DELETE, "\tif (value)\n"
-       "\t\twords_load(value, element_value(h, slab_object(&h->elements, index), kind), hash_value_size(h, kind));\n",
-       "")]),
+      (DELETE, "\tif (value)\n\t\thash_removed_load(h, w, value, index, kind);\n", "")]),
     ("lookup_and_delete doesn't drain stores in place",
      [(DELETE, "\tif (value && kind.grace)\n\t\thash_drain(h, w);\n", ""),
       (BATCH, "\t\tif (kind.grace)\n\t\t\thash_drain(h, walk.w);\n", "")]),
@@ -99,11 +101,80 @@ MUTANTS = [
     ("dropping an entry of a chain loses the nodes behind it",
      [(OVERFLOW, "\terr = find_rest(p->ow, line, w, n_old, &change->root);\n",
        "\terr = find_rest(p->ow, line, w, n_old, &change->root);\n\tif (n_old > 1)\n\t\tchange->root = 0;\n")]),
+    ("a store in place isn't announced",
+     [(WRITE, "atomic_store_explicit(&w->record->announced, index, memory_order_relaxed);",
+       "(void)w, (void)index;")]),
+    ("an announced element isn't checked again: updates",
+     [(UPDATE, "\tthere = !line_moved(t->line, place->w);\n\tif (there) {\n\t\tTEST_POINT(TP_STORE);\n",
+       "\tthere = true;\n\t(void)t;\n\tif (there) {\n\t\tTEST_POINT(TP_STORE);\n")]),
+    ("an announced element isn't checked again: additions",
+     [(PROGRAM, "\t\tthere = !line_moved(t.line, place.w);\n", "\t\tthere = true;\n")]),
+    ("an announcement ends before the store",
+     [(UPDATE, "\t\tTEST_POINT(TP_STORE);\n"
+       "\t\tatomic_thread_fence(memory_order_release); /* release: as in update_glance */\n"
+       "\t\tstore_slots(a, place->index);\n",
+       "\t\thash_announce_end(a->w);\n\t\tTEST_POINT(TP_STORE);\n\t\tstore_slots(a, place->index);\n")]),
+    ("announced elements are reused", [(SLAB, "if (objects[i] == announced || objects[i] == locked)",
+                                        "if (objects[i] == locked)")]),
+    ("elements whose lock is held are reused", [(SLAB, "if (objects[i] == announced || objects[i] == locked)",
+                                                 "if (objects[i] == announced)")]),
+    ("hazards are looked at in a chain that is turned over only",
+     [(SLAB, "\t\tif (got > 0 && slab->hazards && cache->head[0])\n\t\t\tsift(slab, cache, cpu, cache->head[0]);\n", "")]),
+    ("lookup_and_delete doesn't wait for stores into slots",
+     [(DELETE, "\tif (value && kind.percpu)\n\t\thash_settle(h, w, &index, 1);\n", "")]),
+    ("a lookup-and-delete batch doesn't wait for stores into slots",
+     [(BATCH, "\tif (kind.percpu)\n\t\tsettle_bucket(walk);\n", "")]),
+    ("a new entry's other slots aren't cleared",
+     [(UPDATE, "\t\tif (a->prog)\n\t\t\tpercpu_clear_others(&h->percpu, a->w->cpu, a->index);\n", "")]),
+    ("the key isn't found again under the lock",
+     [(UPDATE, "if (hash_find(a->h, t, a->key, place, NULL, kind) && place->index == index)",
+       "hash_find(a->h, t, a->key, place, NULL, kind);\n\tif (true)")]),
+    ("whatever the key has under the lock will do",
+     [(UPDATE, "hash_find(a->h, t, a->key, place, NULL, kind) && place->index == index",
+       "hash_find(a->h, t, a->key, place, NULL, kind)")]),
+    ("lookup_and_delete doesn't take the value's lock",
+     [(WRITE, "bool locked = index && vlock_acquire_own(&h->locks, w, index) == 0;", "bool locked = false;")]),
+    ("a removed element's lock isn't a hazard while its store goes on",
+     [(VLOCK, "atomic_store_explicit(&w->record->lock, value, memory_order_relaxed); /* relaxed: the fence follows */",
+       "(void)w; /* relaxed: the fence follows */")]),
+    ("the lock's bytes are copied in",
+     [(UPDATE, "vlock_copy_in(&h->locks, element_value(h, a->element, kind), a->value);",
+       "words_store(element_value(h, a->element, kind), a->value, h->value_size);")]),
+    ("the lock's bytes are copied out",
+     [(VLOCK, "memset(to + l->offset, 0, 4);", "memcpy(to + l->offset, from + l->offset, 4);")]),
+    ("unlocking doesn't move the sequence on", [(VLOCK, "&mine, (sequence + 1) & SEQUENCE,", "&mine, sequence & SEQUENCE,")]),
+    ("readers don't look at the lock again",
+     [(VLOCK, "return atomic_load_explicit(word_at(l, value), memory_order_relaxed) == word;", "return true;")]),
+    ("readers don't mind a lock that is held", [(VLOCK, "\tif (word & LOCKED)\n\t\treturn false;\n", "")]),
+    ("the redo is skipped", [(VLOCK, "\tif (spare)\n\t\tcopy_spare(l, value, spare);\n", "")]),
+    ("a store is not noted for redo",
+     [(VLOCK, "atomic_store_explicit(&w->record->redo, w->index + 1, memory_order_release);", "(void)w;")]),
+    ("a store is noted before its copy is whole",
+     [(VLOCK, "\tvlock_copy_in(l, spare, src);\n",
+       "\tatomic_store_explicit(&w->record->redo, w->index + 1, memory_order_release);\n"
+       "\tvlock_copy_in(l, spare, src);\n")]),
+    ("a dead owner's lock isn't taken over",
+     [(VLOCK, "\t\tif (waited == OWNER_GONE && take_over(l, w, value, old, patience.strange))\n\t\t\tbreak;\n", "")]),
+    ("who waits for a lock never looks whether the key is still there",
+     [(VLOCK, "} else if (p->naps++ >= NAPS) {", "} else if (p->naps > NAPS) {")]),
+    ("a per-CPU addition is a plain one",
+     [(PERCPU, "\treturn __builtin_expect(sequence_add(first, p->area, p->n_cpus, delta), 1) ? 0 : -EOPNOTSUPP;\n",
+       "\t*(volatile word_t *)(first + cpu_current(p->n_cpus) * p->area) += delta;\n\treturn 0;\n")]),
+    ("the kernel isn't told of the sequence (x86-64)",
+     [(PERCPU_ASM, '"movq %%rax, %c[rseq_cs](%[rseq])\\n"', '""')]),
+    ("a map made without rseq relies on sequences", [(PERCPU, "(int32_t)cpu_rseq_id() >= 0 && ", "")]),
+    ("an addition without rseq isn't atomic",
+     [(PERCPU, "__atomic_fetch_add((word_t *)(first + cpu_current(p->n_cpus) * p->area), delta, __ATOMIC_RELAXED);",
+       "*(volatile word_t *)(first + cpu_current(p->n_cpus) * p->area) += delta;")]),
+    ("a thread without rseq adds atomically where others add by sequences",
+     [(PERCPU, "\tif (!p->atomic)\n\t\treturn -EOPNOTSUPP;\n", "")]),
 ]
 
 UNSEEN = [
     ("no release fence between taking an element and its first byte", "stores stay in order on x86-64: models only"),
     ("no acquire fence between the last byte and the version", "loads stay in order on x86-64: models only"),
+    ("no fence between the announcement of a store and its check",
+     "the two threads would have to be a few instructions apart: the model (inplace_reuse) and weak memory only"),
     ("owner word stored instead of compared", "needs a recoverer that takes the same element: comes with recovery"),
     ("a chain is followed without a bound", "chains of an intact file end: tests of hostile files"),
     ("the freelist's version isn't bumped on pop", "the same as the engine: the push that must come in between bumps it"),

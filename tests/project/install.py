@@ -46,7 +46,8 @@ assert lib.usermap_lookup_elem(map, ctypes.byref(key), ctypes.byref(got), ctypes
 print(got.value)
 """
 
-HEADERS = ["usermap.h", "bpf.h", "helper.h"]
+HEADERS = [f"usermap/{name}" for name in ("usermap.h", "bpf.h", "helper.h", "bpf_names.h", "native/bpf/bpf_helpers.h",
+                                           "native/bpf/bpf_endian.h")]
 EXPORT = re.compile(r"^USERMAP_API[^;(]*?(\w+)\(", re.MULTILINE)
 
 
@@ -56,7 +57,8 @@ def expect(found, wanted, what):
 
 
 def files(stage):
-    installed = {path.relative_to(stage.root).name for path in stage.root.rglob("*") if not path.is_dir()}
+    installed = {str(path.relative_to(stage.include_dir)) if path.suffix == ".h" else path.name
+                 for path in stage.root.rglob("*") if not path.is_dir()}
     expect(installed, {*HEADERS, "libusermap.a", "libusermap.so", "libusermap.so.0", "libusermap.so.0.1.0", "usermap.pc"},
            "installed files")
 
@@ -79,7 +81,7 @@ def headers(stage, scratch):
     for header in HEADERS:
         for compiler, suffix, standard in (("cc", "c", "c11"), ("c++", "cc", "c++11")):
             source = scratch / f"header.{suffix}"
-            source.write_text(f"#include <usermap/{header}>\n")
+            source.write_text(f"#include <{header}>\nextern int not_empty;\n")
             stage.run([compiler, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only",
                        *stage.flags("--cflags"), str(source)])
 

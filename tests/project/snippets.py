@@ -5,6 +5,8 @@ Compiles and runs what README.md and docs/ show, against a staged installation. 
 a block is:
 
   c NAME.c   a complete program: compiled with all warnings as errors, run, must exit with 0
+  c bpf P.c  a BPF program's source, for a program of the same document to include: where there is a clang, it must compile for
+             the kernel, too
   c body     statements: they are given a main(), the public headers, and `map`, a HASH of __u64 to __u64 with 1000 entries
   sh         commands: run by `bash -e` in a directory that holds the programs the same document showed before
   output     what the program or the commands just before print, to the letter
@@ -15,6 +17,7 @@ Any other word is refused, so that no block goes untested by a slip.
 
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
 
@@ -25,7 +28,9 @@ FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WRAPPED = r"""
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <usermap/bpf.h>
@@ -57,9 +62,16 @@ class Document:
     def compile_and_run(self, name, source):
         (self.scratch / name).write_text(source)
         program = str(self.scratch / name.removesuffix(".c"))
-        self.stage.run(["cc", "-Wall", "-Wextra", "-Werror", "-pthread", *self.stage.flags("--cflags"),
-                        str(self.scratch / name), "-o", program, *self.stage.flags("--libs")])
+        self.stage.run(["cc", "-Wall", "-Wextra", "-Werror", "-pthread", *self.stage.native_flags(),
+                        *self.stage.flags("--cflags"), str(self.scratch / name), "-o", program, *self.stage.flags("--libs")])
         return self.stage.run([program], cwd=self.scratch)
+
+    def compile_for_kernel(self, name, source):
+        (self.scratch / name).write_text(source)
+        if shutil.which("clang"):
+            system = "/usr/include/" + self.stage.run(["cc", "-print-multiarch"]).strip()
+            self.stage.run(["clang", "-target", "bpf", "-O2", "-g", "-Wall", "-Wextra", "-Werror", f"-I{system}", "-c",
+                            str(self.scratch / name), "-o", str(self.scratch / name.replace(".c", ".o"))])
 
     def check_console(self, body):
         for name in re.findall(r"(?<![\w/.])\./([\w./-]+)", body):
@@ -69,6 +81,8 @@ class Document:
     def block(self, info, body):
         self.blocks += 1
         match info.split():
+            case ["c", "bpf", name]:
+                self.compile_for_kernel(name, body)
             case ["c", "body"]:
                 self.printed = self.compile_and_run(f"body{self.blocks}.c", WRAPPED % body)
             case ["c", name]:

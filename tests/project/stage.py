@@ -12,6 +12,7 @@ class Stage:
         self.root = pathlib.Path(scratch) / "stage"
         self.run([*meson.split(), "install", "-C", build_dir, "--no-rebuild", "--quiet", "--destdir", str(self.root)])
         self.library_dir = next(self.root.rglob("libusermap.so")).parent
+        self.include_dir = next(self.root.rglob("include/usermap")).parent
         self.env = dict(os.environ, LD_LIBRARY_PATH=str(self.library_dir),
                         PKG_CONFIG_PATH=str(self.library_dir / "pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(self.root))
 
@@ -26,3 +27,7 @@ class Stage:
 
     def flags(self, *options):
         return self.run(["pkg-config", *options, "usermap"]).split()
+
+    def native_flags(self):
+        """For the sources of BPF programs: the headers that stand in for libbpf's."""
+        return [f"-I{directory}" for directory in self.flags("--variable=nativedir")]

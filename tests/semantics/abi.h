@@ -19,6 +19,7 @@ enum abi_cmd {
 	ABI_MAP_DELETE_ELEM = 3,
 	ABI_MAP_GET_NEXT_KEY = 4,
 	ABI_OBJ_GET_INFO_BY_FD = 15,
+	ABI_BTF_LOAD = 18,
 	ABI_MAP_LOOKUP_AND_DELETE_ELEM = 21,
 	ABI_MAP_FREEZE = 22,
 	ABI_MAP_LOOKUP_BATCH = 24,
@@ -27,7 +28,9 @@ enum abi_cmd {
 	ABI_MAP_DELETE_BATCH = 27,
 };
 
-enum abi_map_type { ABI_HASH = 1, ABI_ARRAY = 2 };
+enum abi_map_type { ABI_HASH = 1, ABI_ARRAY = 2, ABI_PERCPU_HASH = 5, ABI_PERCPU_ARRAY = 6 };
+
+#define ABI_F_LOCK 4u /* a flag of elements, not of maps */
 
 enum abi_map_flags {
 	ABI_F_NO_PREALLOC = 1 << 0,
@@ -43,6 +46,7 @@ enum abi_map_flags {
 	ABI_F_TOKEN_FD = 1 << 16,
 };
 
+/* All structs are as large as the attr, so that whoever initialises one has initialised the whole. */
 struct abi_create {
 	uint32_t map_type;
 	uint32_t key_size;
@@ -62,6 +66,7 @@ struct abi_create {
 	int32_t map_token_fd;
 	uint64_t excl_prog_hash;
 	uint32_t excl_prog_hash_size;
+	uint32_t zeros[19];
 };
 
 struct abi_elem {
@@ -70,6 +75,7 @@ struct abi_elem {
 	uint64_t key;
 	uint64_t value; /* GET_NEXT_KEY: next_key */
 	uint64_t flags;
+	uint64_t zeros[17];
 };
 
 struct abi_batch {
@@ -81,30 +87,60 @@ struct abi_batch {
 	uint32_t map_fd;
 	uint64_t elem_flags;
 	uint64_t flags;
+	uint64_t zeros[14];
 };
 
 struct abi_get_info {
 	uint32_t bpf_fd;
 	uint32_t info_len;
 	uint64_t info;
+	uint64_t zeros[19];
 };
 
-#define ABI_ATTR_SIZE 168u
-#define ABI_MAP_INFO_SIZE 104u
-#define ABI_MAP_INFO_ID 4u  /* where struct bpf_map_info has the map's id */
-#define ABI_MAP_INFO_HASH 88u /* and a pointer, with a size behind it, to where a hash of the contents is to go */
+struct abi_btf_load {
+	uint64_t btf;
+	uint64_t log;
+	uint32_t size;
+	uint32_t log_size;
+	uint32_t log_level;
+	uint32_t zeros[35];
+};
+
+#define ABI_ATTR_SIZE	    168u
+#define ABI_MAP_INFO_SIZE   104u
+#define ABI_MAP_INFO_ID	    4u /* where struct bpf_map_info has the map's id */
+#define ABI_MAP_INFO_BTF_ID 64u
+#define ABI_MAP_INFO_HASH   88u /* and a pointer, with a size behind it, to where a hash of the contents is to go */
 
 union abi_attr {
 	struct abi_create create;
 	struct abi_elem elem;
 	struct abi_batch batch;
 	struct abi_get_info info;
-	uint32_t freeze_fd;
+	struct abi_btf_load btf;
+	struct {
+		uint32_t freeze_fd;
+		uint32_t freeze_zeros[41];
+	};
 	unsigned char bytes[ABI_ATTR_SIZE];
 };
 
+static_assert(sizeof(struct abi_create) == ABI_ATTR_SIZE && sizeof(struct abi_elem) == ABI_ATTR_SIZE &&
+		      sizeof(struct abi_batch) == ABI_ATTR_SIZE && sizeof(struct abi_get_info) == ABI_ATTR_SIZE &&
+		      sizeof(struct abi_btf_load) == ABI_ATTR_SIZE && sizeof(union abi_attr) == ABI_ATTR_SIZE,
+	      "see above");
 static_assert(offsetof(struct abi_create, excl_prog_hash_size) == 88, "as in Linux 6.18");
 static_assert(offsetof(struct abi_batch, map_fd) == 36, "as in Linux 6.18");
+
+static inline int abi_is_array(uint32_t map_type)
+{
+	return map_type == ABI_ARRAY || map_type == ABI_PERCPU_ARRAY;
+}
+
+static inline int abi_is_percpu(uint32_t map_type)
+{
+	return map_type == ABI_PERCPU_HASH || map_type == ABI_PERCPU_ARRAY;
+}
 
 /* What bpf(2) is to the tests: -1 and errno, or the result. */
 typedef long (*abi_bpf)(int cmd, void *attr, unsigned size);

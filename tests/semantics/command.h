@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "abi.h"
+#include "helper.h"
 
 enum op {
 	OP_CREATE, /* a created map replaces the slot's */
@@ -31,7 +32,8 @@ enum op {
 	OP_DUMP,	/* the whole contents, by GET_NEXT_KEY and LOOKUP */
 	OP_BATCH_WALK,	/* the whole contents, by LOOKUP_BATCH in pieces */
 	OP_BATCH_DRAIN, /* the same by LOOKUP_AND_DELETE_BATCH */
-	OP_N
+	OP_HELPER,	/* the first of the program face's calls, in the order of enum helper */
+	OP_N = OP_HELPER + HELPER_N
 };
 
 /* Where a buffer lies. The first four are good for reading. */
@@ -105,14 +107,19 @@ struct command {
 	uint32_t junk_at;		 /* an attr byte that is overwritten, NO_JUNK for none */
 	uint32_t junk;
 	uint32_t key;
-	uint32_t count; /* batches; INFO: info_len; UNKNOWN: the command's number */
+	uint32_t count; /* batches; INFO: info_len; UNKNOWN: the command's number; LOOKUP_PERCPU: the CPU; FOR_EACH: how
+			 * often */
 	uint32_t in;	/* enum in_kind */
 	uint32_t keys;	/* enum keys_kind */
 	uint64_t flags;
 	uint64_t elem_flags;
 	uint64_t seed; /* of the data */
 	struct abi_create create;
-	uint32_t sound; /* nothing is wrong with it: counts are cut to what the buffers hold */
+	uint32_t lock;	 /* CREATE: lock_off of a value with a spin lock, or NO_LOCK */
+	uint32_t f_lock; /* BPF_F_LOCK goes with it where values have a spin lock */
+	uint32_t each;	 /* FOR_EACH: enum each */
+	uint32_t cpu;	 /* that helpers run on */
+	uint32_t sound;	 /* nothing is wrong with it: counts are cut to what the buffers hold */
 };
 
 #define SLOTS 8u
@@ -128,8 +135,13 @@ uint32_t command_attr_end(uint32_t op);
 int command_number(const struct command *command);
 
 /* Makes the stream of a seed. sound: without wrong sizes, pointers and descriptors, and without what only descriptors
- * have, so that the native face can run it. */
+ * have, so that the native face can run it. Streams of even seeds have per-CPU maps, whose answers depend on the number
+ * of CPUs; those of odd seeds fit any machine. */
 struct program program_generate(uint64_t seed, size_t length, bool sound);
+static inline bool program_has_percpu(uint64_t seed)
+{
+	return seed % 2 == 0;
+}
 void program_free(struct program *program);
 uint64_t program_hash(const struct program *program);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "padding.h"
 #include "side.h"
 
 /* Entries as they come: key and value side by side. */
@@ -32,6 +33,9 @@ static int compare_entries(const void *a, const void *b, void *size)
 
 static void pile_finish(struct pile *pile, const struct slot *slot, struct image *image)
 {
+	for (size_t i = 0; i < pile->count; i++)
+		padding_blank(slot, pile->bytes + i * pile->entry,
+			      pile->bytes + i * pile->entry + slot->create.key_size, slot->value_bytes);
 	if (!slot->ordered && pile->count)
 		qsort_r(pile->bytes, pile->count, pile->entry, compare_entries, &pile->entry);
 	image_section(image, "entries");
@@ -41,7 +45,7 @@ static void pile_finish(struct pile *pile, const struct slot *slot, struct image
 
 void contents_dump(struct side *side, struct slot *slot)
 {
-	uint32_t key_size = slot->create.key_size, value_size = slot->create.value_size;
+	uint32_t key_size = slot->create.key_size, value_size = slot->value_bytes;
 	struct pile pile = { .entry = (size_t)key_size + value_size };
 	unsigned char *key = need_memory(key_size), *next = need_memory(key_size);
 	const unsigned char *from = NULL;
@@ -69,7 +73,7 @@ void contents_dump(struct side *side, struct slot *slot)
 /* A whole-map batch loop as programs write it: a chunk that is too small for a bucket is doubled. */
 void contents_batches(struct side *side, struct slot *slot, uint32_t chunk, bool drain)
 {
-	uint32_t key_size = slot->create.key_size, value_size = slot->create.value_size;
+	uint32_t key_size = slot->create.key_size, value_size = slot->value_bytes;
 	uint32_t most = slot_universe(slot) + 1;
 	struct pile pile = { .entry = (size_t)key_size + value_size };
 	unsigned char *keys = need_memory((size_t)most * key_size), *values = need_memory((size_t)most * value_size);

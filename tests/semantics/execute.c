@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "memory.h"
+#include "padding.h"
 #include "run.h"
 
 static int compare_records(const void *a, const void *b, void *size)
@@ -23,7 +24,7 @@ static int compare_records(const void *a, const void *b, void *size)
 /* Sorts the entries that a batch returned, in its buffers. */
 static void sort_entries(struct run *run)
 {
-	size_t key_size = run->slot->create.key_size, value_size = run->slot->create.value_size;
+	size_t key_size = run->slot->create.key_size, value_size = run->slot->value_bytes;
 	size_t entry = key_size + value_size;
 	unsigned char *keys = run->buffer[BUFFER_KEYS].data, *values = run->buffer[BUFFER_VALUES].data, *records;
 	uint32_t count;
@@ -60,23 +61,30 @@ static void check_first_key(struct run *run)
 	free(first);
 }
 
-/* The id of a map is any positive number, but always the same. */
-static void check_id(struct run *run)
+/* The id of a map, or of its types, is any positive number, but always the same. */
+static void check_id(struct run *run, size_t at, uint32_t *known)
 {
 	struct window *info = &run->buffer[0];
 	uint32_t id;
 	bool sound;
 
-	if (info->size < ABI_MAP_INFO_ID + sizeof(id) || run->side->image.code)
+	if (info->size < at + sizeof(id) || run->side->image.code)
 		goto mask;
-	memcpy(&id, info->data + ABI_MAP_INFO_ID, sizeof(id));
-	sound = (int)id > 0 && (!run->slot->id || run->slot->id == id);
-	run->slot->id = id;
+	memcpy(&id, info->data + at, sizeof(id));
+	sound = (int)id > 0 && (!*known || *known == id);
+	*known = id;
 	image_section(&run->side->image, "id");
 	image_add(&run->side->image, &sound, sizeof(sound));
 mask:
-	for (size_t i = ABI_MAP_INFO_ID; i < ABI_MAP_INFO_ID + sizeof(id) && i < info->size; i++)
+	for (size_t i = at; i < at + sizeof(id) && i < info->size; i++)
 		info->data[i] = 1;
+}
+
+static void check_ids(struct run *run)
+{
+	check_id(run, ABI_MAP_INFO_ID, &run->slot->id);
+	if (run->slot->lock_off != NO_LOCK)
+		check_id(run, ABI_MAP_INFO_BTF_ID, &run->slot->btf_id);
 }
 
 /* The address in it is nobody's answer; that it is still there, is. */
@@ -91,6 +99,31 @@ static void check_hash_address(struct run *run)
 	window_write(&run->buffer[0], ABI_MAP_INFO_HASH, &found, sizeof(found));
 }
 
+/* Padding that depends on chance, in the values that came out. */
+static void blank_padding(struct run *run)
+{
+	const struct window *keys = &run->buffer[BUFFER_KEY], *values = &run->buffer[BUFFER_VALUE];
+	uint32_t op = run->command.op, count = 1;
+	int code = run->side->image.code;
+
+	if (is_walking_batch(op) && run->attr.data && (code == 0 || code == -ENOENT)) {
+		keys = &run->buffer[BUFFER_KEYS];
+		values = &run->buffer[BUFFER_VALUES];
+		memcpy(&count, run->attr.data + offsetof(struct abi_batch, count), sizeof(count));
+	} else if ((op != OP_LOOKUP && op != OP_LOOKUP_AND_DELETE) || (code && code != -EFAULT)) {
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		size_t key = i * run->slot->create.key_size, value = i * run->slot->value_bytes;
+
+		if (key + run->slot->create.key_size > keys->size || value >= values->size)
+			return;
+		padding_blank(run->slot, keys->data + key, values->data + value,
+			      values->size - value < run->slot->value_bytes ? values->size - value
+									    : run->slot->value_bytes);
+	}
+}
+
 /* Takes out of the answer what isn't part of the contract. */
 static void normalise(struct run *run)
 {
@@ -98,9 +131,11 @@ static void normalise(struct run *run)
 	int code = run->side->image.code;
 
 	if (command->op == OP_INFO && run->buffer[0].data && (code == 0 || code == -EFAULT))
-		check_id(run);
+		check_ids(run);
 	if (asks_for_hash(command))
 		check_hash_address(run);
+	if (run->slot->any_loose && command->fd == FD_SLOT)
+		blank_padding(run);
 	if (run->slot->ordered || command->fd != FD_SLOT)
 		return;
 	if (is_walking_batch(command->op) && command->count && run->attr.data && run->buffer[BUFFER_KEYS].data &&
@@ -136,6 +171,36 @@ static void add_answer(struct run *run)
 	}
 }
 
+static void settle_create(struct run *run, int fd)
+{
+	struct abi_create create;
+
+	memcpy(&create, run->before, sizeof(create)); /* zero where the attr was cut short */
+	slot_open(run->side, run->slot, fd, &create, create.btf_value_type_id ? run->command.lock : NO_LOCK,
+		  run->command.seed);
+}
+
+/* A command has stored whole values: nothing in them is left to chance. */
+static void settle_padding(struct run *run, long result)
+{
+	const unsigned char *keys = run->buffer[BUFFER_KEY].user;
+	uint32_t count = result == 0;
+
+	if (run->command.op == OP_UPDATE_BATCH) {
+		const size_t at = offsetof(struct abi_batch, count);
+
+		if (run->attr.size < offsetof(struct abi_batch, zeros) ||
+		    (result && !memcmp(run->attr.data + at, run->before + at, sizeof(count))))
+			return; /* an error that leaves the count as it was: nothing is stored */
+		keys = run->buffer[BUFFER_KEYS].user;
+		memcpy(&count, run->attr.data + at, sizeof(count));
+	} else if (run->command.op != OP_UPDATE) {
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		padding_note(run->slot, keys + i * run->slot->create.key_size, false);
+}
+
 /* What the command changed in the slot. */
 static void settle(struct run *run, long result)
 {
@@ -143,12 +208,12 @@ static void settle(struct run *run, long result)
 	struct slot *slot = run->slot;
 	const struct window *out = &run->buffer[BUFFER_OUT];
 
-	if (command->op == OP_CREATE && result >= 0) {
-		struct abi_create create;
-
-		memcpy(&create, run->before, sizeof(create)); /* zero where the attr was cut short */
-		slot_open(slot, (int)result, &create, command->seed);
-	}
+	if (run->types_fd >= 0)
+		close(run->types_fd);
+	if (command->op == OP_CREATE && result >= 0)
+		settle_create(run, (int)result);
+	if (slot->any_loose && command->fd == FD_SLOT)
+		settle_padding(run, result);
 	if (is_walking_batch(command->op) && command->fd == FD_SLOT && out->size == TOKEN_SIZE &&
 	    (result == 0 || result == -ENOENT || result == -ENOSPC)) {
 		memcpy(slot->token, out->data, TOKEN_SIZE);
@@ -206,6 +271,9 @@ void side_execute(struct side *side, const struct command *command)
 			contents_batches(side, run.slot, 1 + command->count % 64, command->op == OP_BATCH_DRAIN);
 		break;
 	default:
-		execute_call(&run);
+		if (command->op >= OP_HELPER)
+			helper_execute(side, run.slot, command);
+		else
+			execute_call(&run);
 	}
 }

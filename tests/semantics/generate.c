@@ -2,240 +2,25 @@
 /*
  * The stream of a seed: mostly valid commands on a few maps that are full, nearly full or nearly empty, so that every
  * outcome is common; about one command in five is made wrong in one or two places.
- *
- * The maps it asks for stay small, whatever is wrong with the attributes: the kernel really allocates.
  */
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "command.h"
+#include "generate.h"
 #include "memory.h"
-#include "rng.h"
-
-#define KIB 1024u
-#define MIB (1024u * KIB)
-#define HASH_SUM_LIMIT (4 * MIB - 48) /* key_size + value_size from here on is E2BIG */
-#define BPF_MEMALLOC_MAX 4000u /* larger elements may fail to be had without preallocation: no matter of rules */
-
-/* clang-format off: it lines the numbers up */
-static const uint32_t key_sizes[] = {
-	1, 2, 3, 4, 4, 4, 5, 6, 7, 8, 8, 8, 8, 9, 12, 13, 16, 16, 20, 24, 31, 32, 33, 40, 64,
-};
-static const uint32_t big_key_sizes[] = { 65, 100, 127, 128, 255, 256, 257, 512, 513, 1000, 4096, 5000 };
-static const uint32_t value_sizes[] = {
-	1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 8, 8, 9, 12, 15, 16, 16, 17, 24, 31, 32, 40, 63, 64, 65,
-};
-static const uint32_t big_value_sizes[] = { 100, 127, 128, 250, 256, 511, 1000, 1024, 4095, 4096, 4097, 10000, 65536 };
-static const uint32_t small_max[] = { 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17, 20, 31, 32, 33 };
-static const uint32_t large_max[] = {
-	63, 64, 65, 100, 127, 128, 129, 200, 255, 256, 257, 300, 512, 1000, 1024, 2000, 4097, 5000,
-};
-/* clang-format on */
-static const uint32_t hash_flags[] = { ABI_F_NO_PREALLOC, ABI_F_ZERO_SEED, ABI_F_ZERO_SEED, ABI_F_RDONLY_PROG,
-				       ABI_F_WRONLY_PROG };
-static const uint32_t array_flags[] = { ABI_F_MMAPABLE, ABI_F_INNER_MAP, ABI_F_RDONLY_PROG, ABI_F_WRONLY_PROG };
-
-static uint64_t map_bytes(const struct abi_create *create)
-{
-	uint64_t value = (create->value_size + 7ull) & ~7ull;
-
-	if (create->map_type == ABI_ARRAY)
-		return value * create->max_entries;
-	if (create->map_flags & ABI_F_NO_PREALLOC)
-		return 16ull * create->max_entries;
-	return (create->key_size + value + 72) * create->max_entries;
-}
-
-/* Cuts max_entries down to what `limit` bytes hold. Attributes that are refused for their size are left as they are. */
-static void keep_small(struct abi_create *create, uint64_t limit)
-{
-	if (create->map_type != ABI_ARRAY && create->max_entries > 1u << 31)
-		return;
-	while (create->max_entries > 1 && map_bytes(create) > limit)
-		create->max_entries /= 2;
-}
-
-static void random_name(struct rng *rng, char name[16])
-{
-	static const char letters[] = "abcXYZ019_.";
-	uint32_t length = rng_below(rng, 16);
-
-	for (uint32_t i = 0; i < length; i++)
-		name[i] = rng_one_in(rng, 16) ? (char)(0xc0 + rng_below(rng, 64))
-					      : letters[rng_below(rng, sizeof(letters) - 1)];
-	if (length < 14 && rng_one_in(rng, 4))
-		name[length + 1] = '?'; /* behind the NUL anything goes */
-}
-
-/* Attributes that are accepted. */
-static void good_create(struct rng *rng, struct abi_create *create, uint64_t limit)
-{
-	create->map_type = rng_one_in(rng, 4) ? ABI_ARRAY : ABI_HASH;
-	create->key_size = rng_one_in(rng, 12) ? RNG_PICK(rng, big_key_sizes) : RNG_PICK(rng, key_sizes);
-	create->value_size = rng_one_in(rng, 8) ? RNG_PICK(rng, big_value_sizes) : RNG_PICK(rng, value_sizes);
-	create->max_entries = rng_one_in(rng, 3) ? RNG_PICK(rng, large_max) : RNG_PICK(rng, small_max);
-	if (create->map_type == ABI_ARRAY) {
-		create->key_size = 4;
-		if (rng_one_in(rng, 3))
-			create->map_flags |= RNG_PICK(rng, array_flags);
-	} else {
-		if (rng_one_in(rng, 2))
-			create->map_flags |= ABI_F_ZERO_SEED;
-		if (rng_one_in(rng, 2))
-			create->map_flags |= RNG_PICK(rng, hash_flags);
-		if (create->key_size + create->value_size > BPF_MEMALLOC_MAX)
-			create->map_flags &= ~(uint32_t)ABI_F_NO_PREALLOC;
-	}
-	if (rng_one_in(rng, 12)) {
-		create->map_flags |= ABI_F_NUMA_NODE;
-		create->numa_node = rng_one_in(rng, 2) ? 0 : UINT32_MAX;
-	} else if (rng_one_in(rng, 12)) {
-		create->numa_node = 77; /* ignored without the flag */
-	}
-	if (rng_one_in(rng, 16))
-		create->map_flags |= rng_one_in(rng, 2) ? ABI_F_RDONLY : ABI_F_WRONLY;
-	if (rng_one_in(rng, 3))
-		random_name(rng, create->map_name);
-	keep_small(create, limit);
-}
-
-/* The next three change one thing of the attributes, mostly to something wrong. */
-static void twist_size(struct rng *rng, struct abi_create *create)
-{
-	static const uint32_t types[] = { 0, 34, 200, 0x7fffffff, 0xffffffff };
-	static const uint32_t maxima[] = { 0, 0, (1u << 31) + 1, 0xffffffff };
-	bool array = create->map_type == ABI_ARRAY;
-
-	switch (rng_below(rng, 6)) {
-	case 0:
-		create->map_type = RNG_PICK(rng, types);
-		break;
-	case 1:
-		create->key_size = 0;
-		break;
-	case 2:
-		create->value_size = 0;
-		break;
-	case 3:
-		create->max_entries = RNG_PICK(rng, maxima);
-		break;
-	case 4:
-		create->key_size = array ? rng_below(rng, 9) : RNG_PICK(rng, big_key_sizes);
-		break;
-	case 5: /* at the limits of sizes; rarely just below, where it takes time */
-		create->max_entries = 1;
-		if (array)
-			create->value_size = rng_one_in(rng, 8) ? 1 * MIB : 1u << 31;
-		else
-			create->value_size = HASH_SUM_LIMIT - create->key_size - (rng_one_in(rng, 8) ? 1 : 0);
-		break;
-	}
-}
-
-static void twist_flags(struct rng *rng, struct abi_create *create)
-{
-	switch (rng_below(rng, 6)) {
-	case 0:
-		create->map_flags |= 1u << rng_below(rng, 32);
-		break;
-	case 1:
-		create->map_flags = (uint32_t)rng_next(rng);
-		break;
-	case 2:
-		create->map_flags |= ABI_F_RDONLY | ABI_F_WRONLY;
-		break;
-	case 3:
-		create->map_flags |= ABI_F_RDONLY_PROG | ABI_F_WRONLY_PROG;
-		break;
-	case 4:
-		create->map_flags |= ABI_F_NUMA_NODE;
-		create->numa_node = rng_one_in(rng, 2) ? 4096 : UINT32_MAX - 1;
-		break;
-	case 5:
-		create->map_flags |= rng_one_in(rng, 2) ? ABI_F_VTYPE_BTF_OBJ_FD : ABI_F_TOKEN_FD;
-		break;
-	}
-}
-
-static void twist_other(struct rng *rng, struct abi_create *create)
-{
-	static const uint32_t ids[] = { 1, 77, 0xffffffff };
-	uint32_t at;
-
-	switch (rng_below(rng, 8)) {
-	case 0:
-		memset(create->map_name, 'n', sizeof(create->map_name));
-		break;
-	case 1:
-		at = rng_below(rng, 3);
-		create->map_name[at] = (char)rng_next(rng);
-		break;
-	case 2:
-		create->map_ifindex = rng_one_in(rng, 2) ? 1 : 0x7ffffff0;
-		break;
-	case 3:
-		create->btf_key_type_id = RNG_PICK(rng, ids);
-		break;
-	case 4:
-		create->btf_value_type_id = RNG_PICK(rng, ids);
-		break;
-	case 5:
-		create->btf_vmlinux_value_type_id = RNG_PICK(rng, ids);
-		break;
-	case 6:
-		create->map_extra = rng_one_in(rng, 2) ? 1 : rng_next(rng);
-		break;
-	case 7:
-		create->excl_prog_hash_size = rng_one_in(rng, 2) ? 32 : rng_below(rng, 64);
-		break;
-	}
-}
-
-static void twist_create(struct rng *rng, struct abi_create *create)
-{
-	static void (*const twists[])(struct rng *, struct abi_create *) = { twist_size, twist_flags, twist_other };
-
-	RNG_PICK(rng, twists)(rng, create);
-}
-
-static void generate_create(struct rng *rng, struct command *command, bool twisted)
-{
-	struct abi_create *create = &command->create;
-
-	command->op = OP_CREATE;
-	command->buffer[0].place = AT_NULL;
-	command->attr_size = rng_one_in(rng, 2) ? command_attr_end(OP_CREATE) : ABI_ATTR_SIZE;
-	if (!twisted) {
-		command->slot = rng_below(rng, SLOTS - 1);
-		good_create(rng, create, rng_one_in(rng, 4) ? 1 * MIB : 128 * KIB);
-		return;
-	}
-	command->slot = SLOTS - 1; /* where strange maps live for a moment */
-	good_create(rng, create, 64 * KIB);
-	if (rng_one_in(rng, 16)) { /* an index of many lines, nearly empty */
-		create->map_type = ABI_HASH;
-		create->map_flags |= ABI_F_NO_PREALLOC;
-		create->key_size = create->value_size = 8;
-		create->max_entries = 1u << (13 + rng_below(rng, 5));
-	}
-	for (uint32_t n = rng_below(rng, 4); n; n--)
-		twist_create(rng, create);
-	if (create->map_flags & ABI_F_NO_PREALLOC && create->key_size + create->value_size > BPF_MEMALLOC_MAX)
-		create->map_flags &= ~(uint32_t)ABI_F_NO_PREALLOC;
-	if (create->excl_prog_hash_size || rng_one_in(rng, 20))
-		command->buffer[0].place = rng_one_in(rng, 2) ? AT_BUFFER : rng_below(rng, AT_PARTNER);
-	command->fd = rng_below(rng, FD_N);
-	if (rng_one_in(rng, 2)) {
-		create->btf_fd = create->inner_map_fd = 1; /* stand for command->fd, see execute.c */
-		create->value_type_btf_obj_fd = create->map_token_fd = 1;
-	}
-	keep_small(create, 16 * MIB);
-}
 
 /* What the stream does more of for a while: so that maps get full, and empty. */
 enum mood { MOOD_FILL, MOOD_CHURN, MOOD_EMPTY, MOOD_N };
+
+/* A stream on its way. */
+struct stream {
+	struct rng rng;
+	enum mood mood;
+	uint32_t cpu; /* that helpers run on for a while */
+	bool sound, percpu;
+};
 
 /* How often each command comes, in the three moods. */
 static const uint16_t weights[OP_N][MOOD_N] = {
@@ -255,6 +40,13 @@ static const uint16_t weights[OP_N][MOOD_N] = {
 	[OP_DUMP] = { 2, 2, 2 },
 	[OP_BATCH_WALK] = { 2, 2, 2 },
 	[OP_BATCH_DRAIN] = { 1, 1, 2 },
+	[OP_HELPER + HELPER_LOOKUP] = { 20, 20, 20 },
+	[OP_HELPER + HELPER_LOOKUP_PERCPU] = { 20, 20, 20 },
+	[OP_HELPER + HELPER_UPDATE] = { 80, 60, 40 },
+	[OP_HELPER + HELPER_DELETE] = { 10, 30, 50 },
+	[OP_HELPER + HELPER_STORE] = { 20, 20, 20 },
+	[OP_HELPER + HELPER_ADD] = { 15, 15, 15 },
+	[OP_HELPER + HELPER_FOR_EACH] = { 10, 15, 15 },
 };
 
 static enum op random_op(struct rng *rng, enum mood mood)
@@ -352,9 +144,35 @@ static void spoil(struct rng *rng, struct command *command)
 	}
 }
 
-static void generate_command(struct rng *rng, struct command *command, enum mood mood)
+static void generate_helper(struct rng *rng, struct command *command)
 {
-	command->op = random_op(rng, mood);
+	static const uint64_t flags[] = { 1, 2, 3, 4, 5, 6, 7, 8, 16, 1ull << 31, 1ull << 32, ~0ull };
+
+	switch (command->op - OP_HELPER) {
+	case HELPER_UPDATE:
+		command->flags = rng_below(rng, 3) ? rng_below(rng, 3) : RNG_PICK(rng, flags);
+		break;
+	case HELPER_LOOKUP_PERCPU:
+		command->count = rng_one_in(rng, 8) ? (uint32_t)rng_next(rng) : rng_below(rng, 4);
+		break;
+	case HELPER_FOR_EACH:
+		command->count = rng_below(rng, 2) ? UINT32_MAX : 1 + rng_below(rng, 24);
+		command->each = rng_one_in(rng, 3) ? rng_below(rng, EACH_N) : EACH_NOTHING;
+		if (rng_one_in(rng, 16))
+			command->flags = RNG_PICK(rng, flags);
+		break;
+	default:
+		break;
+	}
+}
+
+static void generate_command(struct stream *stream, struct command *command)
+{
+	struct rng *rng = &stream->rng;
+
+	command->op = random_op(rng, stream->mood);
+	command->cpu = stream->cpu;
+	command->f_lock = rng_below(rng, 2);
 	command->slot = rng_below(rng, SLOTS);
 	command->attr_size = rng_one_in(rng, 4) ? ABI_ATTR_SIZE : command_attr_end(command->op);
 	command->key = rng_one_in(rng, 3) ? rng_below(rng, 20) : (uint32_t)rng_next(rng);
@@ -388,6 +206,8 @@ static void generate_command(struct rng *rng, struct command *command, enum mood
 			command->flags = rng_next(rng); /* ignored */
 		break;
 	default:
+		if (command->op >= OP_HELPER)
+			generate_helper(rng, command);
 		break;
 	}
 }
@@ -405,42 +225,48 @@ static void make_sound(struct command *command)
 	}
 }
 
-static void generate(struct rng *rng, struct command *command, enum mood mood, bool sound)
+static void generate(struct stream *stream, struct command *command)
 {
-	command->seed = rng_next(rng);
-	command->junk_at = NO_JUNK;
+	struct rng *rng = &stream->rng;
+
 	if (rng_one_in(rng, 200)) {
-		generate_create(rng, command, false);
-	} else if (!sound && rng_one_in(rng, 80)) {
-		generate_create(rng, command, true);
+		generate_create(rng, command, false, stream->percpu);
+	} else if (!stream->sound && rng_one_in(rng, 80)) {
+		generate_create(rng, command, true, stream->percpu);
 		if (rng_one_in(rng, 5))
 			spoil(rng, command);
 	} else {
-		generate_command(rng, command, mood);
-		for (uint32_t n = !sound && rng_one_in(rng, 5) ? 1 + rng_one_in(rng, 4) : 0; n; n--)
+		generate_command(stream, command);
+		if (stream->sound || command->op >= OP_HELPER)
+			return;
+		for (uint32_t n = rng_one_in(rng, 5) ? 1 + rng_one_in(rng, 4) : 0; n; n--)
 			spoil(rng, command);
 	}
 }
 
 struct program program_generate(uint64_t seed, size_t length, bool sound)
 {
-	struct rng rng = { seed };
+	struct stream stream = { .rng = { seed }, .sound = sound, .percpu = program_has_percpu(seed) };
 	struct program program = { need_memory(length * sizeof(struct command)), length };
-	enum mood mood = MOOD_FILL;
 
 	for (size_t i = 0; i < length; i++) {
-		if (rng_one_in(&rng, 150))
-			mood = (enum mood)rng_below(&rng, MOOD_N);
+		struct command *command = &program.commands[i];
+
+		if (rng_one_in(&stream.rng, 150))
+			stream.mood = (enum mood)rng_below(&stream.rng, MOOD_N);
+		if (rng_one_in(&stream.rng, 15))
+			stream.cpu = rng_below(&stream.rng, 64);
+		command->seed = rng_next(&stream.rng);
+		command->junk_at = NO_JUNK;
+		command->lock = NO_LOCK;
 		if (i < SLOTS - 1) {
-			program.commands[i].seed = rng_next(&rng);
-			program.commands[i].junk_at = NO_JUNK;
-			generate_create(&rng, &program.commands[i], false);
-			program.commands[i].slot = (uint32_t)i;
+			generate_create(&stream.rng, command, false, stream.percpu);
+			command->slot = (uint32_t)i;
 		} else {
-			generate(&rng, &program.commands[i], mood, sound);
+			generate(&stream, command);
 		}
 		if (sound)
-			make_sound(&program.commands[i]);
+			make_sound(command);
 	}
 	return program;
 }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "cpus.h"
 #include "liar.h"
+#include "memory.h"
 #include "rng.h"
 
 const char *const lie_names[LIE_N] = {
@@ -19,20 +23,32 @@ const char *const lie_names[LIE_N] = {
 	"the order changed",
 	"a delete forgotten",
 	"the id changed",
+	"a wrong byte of padding",
+	"a lock's byte shown",
+	"another errno with BPF_F_LOCK",
+	"program: another errno",
+	"program: a wrong byte",
+	"program: a count one too high",
+	"program: the order changed",
+	"program: a store forgotten",
+	"program: another CPU's slot",
+	"program: one CPU's slot too many",
 };
 
 static struct {
 	enum lie lie;
 	abi_bpf honest;
+	const struct helper_face *helpers; /* the honest ones */
 	unsigned rarely;
 	struct rng rng;
 } liar;
 
-void liar_begin(enum lie lie, abi_bpf honest, unsigned rarely)
+void liar_begin(enum lie lie, const struct side *honest, unsigned rarely)
 {
 	memset(&liar, 0, sizeof(liar));
 	liar.lie = lie;
-	liar.honest = honest;
+	liar.honest = honest->bpf;
+	liar.helpers = honest->helpers;
 	liar.rarely = rarely;
 }
 
@@ -48,13 +64,65 @@ static bool scribble(uint64_t address)
 	return process_vm_writev(getpid(), &mine, 1, &theirs, 1, 0) == 1;
 }
 
-/* The value_size of a map, 0 if it can't be had. */
-static uint32_t value_size(uint32_t fd)
-{
-	uint32_t info[4] = { 0 };
-	union abi_attr attr = { .info = { fd, sizeof(info), (uintptr_t)info } };
+struct value {
+	uint32_t size;	/* 0 if the map can't be asked */
+	uint32_t bytes; /* in the caller's buffer */
+	bool percpu, typed;
+};
 
-	return liar.honest(ABI_OBJ_GET_INFO_BY_FD, &attr, 16) ? 0 : info[3];
+static struct value value_of(uint32_t fd)
+{
+	uint32_t info[ABI_MAP_INFO_SIZE / 4] = { 0 };
+	union abi_attr attr = { .info = { .bpf_fd = fd, .info_len = sizeof(info), .info = (uintptr_t)info } };
+	struct value value = { 0 };
+
+	if (liar.honest(ABI_OBJ_GET_INFO_BY_FD, &attr, 16))
+		return value;
+	value.size = value.bytes = info[3];
+	value.percpu = abi_is_percpu(info[0]);
+	value.typed = info[ABI_MAP_INFO_BTF_ID / 4] != 0;
+	if (value.percpu)
+		value.bytes = ((value.size + 7) & ~7u) * cpus_possible();
+	return value;
+}
+
+/* Changes the lock in a value: the first word of zeros, as values are random. */
+static void show_lock(uint64_t address, uint32_t size)
+{
+	for (uint32_t at = 0; at + 4 <= size; at += 4) {
+		uint32_t word;
+		struct iovec mine = { &word, 4 }, theirs = { (void *)(uintptr_t)(address + at), 4 };
+
+		if (process_vm_readv(getpid(), &mine, 1, &theirs, 1, 0) == 4 && word == 0) {
+			scribble(address + at);
+			return;
+		}
+	}
+}
+
+/* A lie about the value that a lookup has found. */
+static void lie_about_value(const struct abi_elem *elem)
+{
+	struct value value = value_of(elem->map_fd);
+
+	switch (liar.lie) {
+	case LIE_BYTE:
+		scribble(elem->value + rng_below(&liar.rng, value.bytes));
+		break;
+	case LIE_BEYOND:
+		scribble(elem->value + value.bytes);
+		break;
+	case LIE_PADDING:
+		if (value.percpu && value.size % 8)
+			scribble(elem->value + value.size);
+		break;
+	case LIE_LOCK:
+		if (value.typed)
+			show_lock(elem->value, value.size);
+		break;
+	default:
+		break;
+	}
 }
 
 /* Copies what can be read of the attr. */
@@ -96,12 +164,16 @@ static long lie_after(int cmd, void *attr, unsigned size, long result)
 			scribble((uintptr_t)attr + offsetof(struct abi_batch, count));
 		break;
 	case LIE_BYTE:
-		if (elem)
-			scribble(copy.elem.value + rng_below(&liar.rng, value_size(copy.elem.map_fd)));
-		break;
 	case LIE_BEYOND:
+	case LIE_PADDING:
+	case LIE_LOCK:
 		if (elem)
-			scribble(copy.elem.value + value_size(copy.elem.map_fd));
+			lie_about_value(&copy.elem);
+		break;
+	case LIE_F_LOCK:
+		if (result < 0 && (cmd == ABI_MAP_LOOKUP_ELEM || cmd == ABI_MAP_UPDATE_ELEM) &&
+		    copy.elem.flags & ABI_F_LOCK)
+			errno = errno == EINVAL ? EPERM : EINVAL;
 		break;
 	case LIE_INPUT:
 		if (elem)
@@ -131,13 +203,93 @@ long liar_bpf(int cmd, void *attr, unsigned size)
 		/* The answer is what it would be, as a lookup knows it; only the deed is missing. */
 		union abi_attr copy = peek(attr, size);
 		char value[1 << 17];
+		uint32_t bytes = value_of(copy.elem.map_fd).bytes;
 
 		copy.elem.flags = 0;
 		copy.elem.value = (uintptr_t)value;
-		if (copy.elem.key && value_size(copy.elem.map_fd) < sizeof(value) && size <= 32 &&
+		if (copy.elem.key && bytes < sizeof(value) && size <= 32 &&
 		    liar.honest(ABI_MAP_LOOKUP_ELEM, &copy, 32) == 0)
 			return 0;
 	}
 	result = liar.honest(cmd, attr, size);
 	return lying ? lie_after(cmd, attr, size, result) : result;
 }
+
+/* The program face. */
+
+struct opened {
+	struct helper_map map;
+	void *honest;
+};
+
+static void *open_map(const struct helper_map *map)
+{
+	struct opened *opened = need_memory(sizeof(*opened));
+
+	*opened = (struct opened){ *map, liar.helpers->open(map) };
+	return opened;
+}
+
+static void close_map(void *opened)
+{
+	liar.helpers->close(((struct opened *)opened)->honest);
+	free(opened);
+}
+
+static void swap_entries(const struct opened *opened, const struct helper_call *call)
+{
+	size_t entry = opened->map.create.key_size + opened->map.create.value_size;
+	unsigned char *first = call->out, *second = first + entry;
+
+	for (size_t i = 0; i < entry; i++) {
+		unsigned char byte = first[i];
+
+		first[i] = second[i];
+		second[i] = byte;
+	}
+}
+
+static long lie_after_helper(const struct opened *opened, enum helper helper, const struct helper_call *call,
+			     long result)
+{
+	unsigned char *out = call->out;
+
+	switch (liar.lie) {
+	case LIE_HELPER_ERRNO:
+		return result >= 0 ? result : result == -EINVAL ? -EPERM : -EINVAL;
+	case LIE_HELPER_BYTE:
+		if ((helper == HELPER_LOOKUP || helper == HELPER_LOOKUP_PERCPU) && result == 0)
+			out[rng_below(&liar.rng, opened->map.create.value_size)]++;
+		return result;
+	case LIE_HELPER_COUNT:
+		return helper == HELPER_FOR_EACH && result >= 0 ? result + 1 : result;
+	case LIE_HELPER_ORDER:
+		if (helper == HELPER_FOR_EACH && result > 1 && call->room > 1)
+			swap_entries(opened, call);
+		return result;
+	case LIE_HELPER_SPREAD:
+		if (helper == HELPER_UPDATE && result == 0 && abi_is_percpu(opened->map.create.map_type)) {
+			cpus_pin((uint32_t)sched_getcpu() + 1);
+			liar.helpers->call(opened->honest, HELPER_STORE, call);
+		}
+		return result;
+	default:
+		return result;
+	}
+}
+
+static long call_helper(void *opened, enum helper helper, const struct helper_call *call)
+{
+	struct opened *o = opened;
+	bool lying = rng_one_in(&liar.rng, liar.rarely);
+	long result;
+
+	if (lying && liar.lie == LIE_HELPER_FORGET && helper == HELPER_STORE)
+		return liar.helpers->call(o->honest, HELPER_LOOKUP, call);
+	if (lying && liar.lie == LIE_HELPER_CPU && abi_is_percpu(o->map.create.map_type))
+		cpus_pin((uint32_t)sched_getcpu() + 1);
+	result = liar.helpers->call(o->honest, helper, call);
+	return lying ? lie_after_helper(o, helper, call, result) : result;
+}
+
+const struct helper_face liar_helpers = { open_map, call_helper, close_map };

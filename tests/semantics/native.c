@@ -6,10 +6,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <usermap/helper.h>
 
 #include "memory.h"
 #include "native.h"
+#include "typeinfo.h"
 
 #define HANDLES 1024
 
@@ -41,15 +43,50 @@ static void collect(void)
 		}
 }
 
+/* A descriptor of a file with the raw types stands for them. */
+static int native_types(const struct abi_btf_load *load)
+{
+	int fd = memfd_create("types", MFD_CLOEXEC);
+
+	if (fd < 0 || write(fd, pointer(load->btf), load->size) != (ssize_t)load->size) {
+		fprintf(stderr, "no file for types\n");
+		exit(1);
+	}
+	return fd;
+}
+
+/* The native face finds a spin lock by types, or is told where it is: every other map has it so. */
+static void add_types(struct usermap_opts *opts, const struct abi_create *create, unsigned char raw[TYPEINFO_MAX])
+{
+	static bool turn;
+	ssize_t size;
+
+	if (!create->btf_value_type_id)
+		return;
+	size = pread((int)create->btf_fd, raw, TYPEINFO_MAX, 0);
+	turn = !turn;
+	if (turn) {
+		opts->spin_lock = 1;
+		opts->spin_lock_off = typeinfo_lock_off(raw);
+	} else {
+		opts->btf = raw;
+		opts->btf_size = (uint32_t)size;
+		opts->btf_key_type_id = create->btf_key_type_id;
+		opts->btf_value_type_id = create->btf_value_type_id;
+	}
+}
+
 static int native_create(const struct abi_create *create)
 {
 	struct usermap_opts opts = kind;
+	unsigned char raw[TYPEINFO_MAX];
 	struct usermap *map;
 	int error, fd;
 
 	opts.map_flags = create->map_flags;
 	opts.numa_node = create->numa_node;
 	opts.map_extra = create->map_extra;
+	add_types(&opts, create, raw);
 	error = usermap_create((enum bpf_map_type)create->map_type, create->map_name, create->key_size,
 			       create->value_size, create->max_entries, &opts, &map);
 	if (error)
@@ -65,12 +102,12 @@ static int native_create(const struct abi_create *create)
 	return fd;
 }
 
-static struct usermap *find(uint32_t fd)
+struct usermap *native_handle(uint32_t fd)
 {
 	return fd < HANDLES ? handles[fd].map : NULL;
 }
 
-/* Every other lookup goes through the program face. */
+/* Every other lookup goes through the program face, if a value is the same there. */
 static int native_lookup(struct usermap *map, const void *key, void *value, uint64_t flags)
 {
 	static bool turn;
@@ -81,6 +118,8 @@ static int native_lookup(struct usermap *map, const void *key, void *value, uint
 	if (flags || turn)
 		return usermap_lookup_elem(map, key, value, flags);
 	usermap_get_info(map, &info);
+	if (info.spin_lock || info.value_bytes != info.value_size)
+		return usermap_lookup_elem(map, key, value, flags);
 	usermap_read_lock();
 	found = usermap_helper_lookup_elem(map, key);
 	if (found)
@@ -98,17 +137,17 @@ static int check_bulk(struct usermap *map, const void *keys, uint32_t count)
 	int present = 0, bulk;
 
 	usermap_get_info(map, &info);
-	values = need_memory((size_t)count * info.value_size);
-	value = need_memory(info.value_size);
+	values = need_memory((size_t)count * info.value_bytes);
+	value = need_memory(info.value_bytes);
 	bulk = usermap_lookup_bulk(map, keys, values, count, found);
 	for (uint32_t i = 0; i < count; i++) {
 		bool there = usermap_lookup_elem(map, (const char *)keys + (size_t)i * info.key_size, value, 0) == 0;
 
 		if (!there)
-			memset(value, 0, info.value_size); /* untouched in the bulk's values */
+			memset(value, 0, info.value_bytes); /* untouched in the bulk's values */
 		present += there;
 		if (there != (found[i / 64] >> i % 64 & 1) ||
-		    memcmp(value, values + (size_t)i * info.value_size, info.value_size))
+		    memcmp(value, values + (size_t)i * info.value_bytes, info.value_bytes))
 			present = -1000000;
 	}
 	free(found);
@@ -119,7 +158,7 @@ static int check_bulk(struct usermap *map, const void *keys, uint32_t count)
 
 static int native_elem(int cmd, const struct abi_elem *elem)
 {
-	struct usermap *map = find(elem->map_fd);
+	struct usermap *map = native_handle(elem->map_fd);
 	void *key = pointer(elem->key), *value = pointer(elem->value);
 
 	if (!map)
@@ -145,7 +184,7 @@ static int native_elem(int cmd, const struct abi_elem *elem)
 static int native_batch(int cmd, struct abi_batch *batch)
 {
 	struct usermap_batch_opts opts = { sizeof(opts), batch->elem_flags, batch->flags };
-	struct usermap *map = find(batch->map_fd);
+	struct usermap *map = native_handle(batch->map_fd);
 	void *in = pointer(batch->in_batch), *out = pointer(batch->out_batch);
 	void *keys = pointer(batch->keys), *values = pointer(batch->values);
 
@@ -174,6 +213,8 @@ static long native_bpf(int cmd, void *user, unsigned size)
 	memcpy(&attr, user, size < sizeof(attr) ? size : sizeof(attr));
 	if (cmd == ABI_MAP_CREATE) {
 		result = native_create(&attr.create);
+	} else if (cmd == ABI_BTF_LOAD) {
+		result = native_types(&attr.btf);
 	} else if (cmd >= ABI_MAP_LOOKUP_BATCH && cmd <= ABI_MAP_DELETE_BATCH) {
 		result = native_batch(cmd, &attr.batch);
 		memcpy((char *)user + offsetof(struct abi_batch, count), &attr.batch.count, sizeof(attr.batch.count));

@@ -11,5 +11,7 @@
 /* The sides by their names: "private", "at-once" (private, memory reused immediately), "memfd"; NULL for others. One
  * at a time. */
 abi_bpf native_find(const char *name);
+/* The handle behind a descriptor that stands for it; NULL if there is none. */
+struct usermap *native_handle(uint32_t fd);
 
 #endif

@@ -14,56 +14,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include <usermap/bpf.h>
 
-#include "abi.h"
-#include "command.h"
+#include "ask.h"
 #include "crowd.h"
-#include "kernel.h"
-
-static abi_bpf asked; /* whose rules are being tested */
-
-static int ask(int cmd, void *attr, unsigned size)
-{
-	long result = asked(cmd, attr, size);
-
-	return result < 0 ? -errno : (int)result;
-}
-
-static union abi_attr create_attr(uint32_t type, uint32_t key_size, uint32_t value_size, uint32_t max_entries,
-				  uint32_t flags)
-{
-	return (union abi_attr){ .create = { .map_type = type,
-					     .key_size = key_size,
-					     .value_size = value_size,
-					     .max_entries = max_entries,
-					     .map_flags = flags } };
-}
-
-static int create(uint32_t type, uint32_t key_size, uint32_t value_size, uint32_t max_entries, uint32_t flags)
-{
-	union abi_attr attr = create_attr(type, key_size, value_size, max_entries, flags);
-	int fd = ask(ABI_MAP_CREATE, &attr, command_attr_end(OP_CREATE));
-
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static int elem(int cmd, int fd, const void *key, const void *value, uint64_t flags)
-{
-	union abi_attr attr = {
-		.elem = { .map_fd = (uint32_t)fd, .key = (uintptr_t)key, .value = (uintptr_t)value, .flags = flags }
-	};
-
-	return ask(cmd, &attr, cmd == ABI_MAP_DELETE_ELEM ? 16 : cmd == ABI_MAP_GET_NEXT_KEY ? 24 : 32);
-}
-
-static int freeze(int fd)
-{
-	union abi_attr attr = { .freeze_fd = (uint32_t)fd };
-
-	return ask(ABI_MAP_FREEZE, &attr, 4);
-}
 
 /* GET_INFO with the two input fields of struct bpf_map_info: where a hash of the contents goes, and its size. */
 static int info_hash(int fd, const void *hash, uint32_t hash_size, uint32_t info_len)
@@ -74,20 +27,9 @@ static int info_hash(int fd, const void *hash, uint32_t hash_size, uint32_t info
 		uint32_t hash_size;
 		uint32_t padding;
 	} info = { .hash = (uintptr_t)hash, .hash_size = hash_size };
-	union abi_attr attr = { .info = { (uint32_t)fd, info_len, (uintptr_t)&info } };
+	union abi_attr attr = { .info = { .bpf_fd = (uint32_t)fd, .info_len = info_len, .info = (uintptr_t)&info } };
 
 	return ask(ABI_OBJ_GET_INFO_BY_FD, &attr, 16);
-}
-
-/* A page whose successor isn't there; returns its end. */
-static unsigned char *page_edge(void)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	unsigned char *p = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	assert_ptr_not_equal(p, MAP_FAILED);
-	assert_int_equal(munmap(p + page, page), 0);
-	return p + page;
 }
 
 static void info_hash_of_a_hash_map_is_EINVAL(void **state)
@@ -198,7 +140,7 @@ static void a_descriptor_opened_by_O_PATH_is_EBADF(void **state)
 static void info_of_no_length_looks_at_no_pointer(void **state)
 {
 	int fd = create(ABI_ARRAY, 4, 8, 1, 0);
-	union abi_attr attr = { .info = { (uint32_t)fd, 0, 8 } };
+	union abi_attr attr = { .info = { .bpf_fd = (uint32_t)fd, .info_len = 0, .info = 8 } };
 
 	(void)state;
 	assert_int_equal(ask(ABI_OBJ_GET_INFO_BY_FD, &attr, 16), 0);
@@ -211,7 +153,11 @@ static void padding_in_the_attr_is_not_looked_at(void **state)
 	int fd = create(ABI_ARRAY, 4, 8, 1, 0);
 	uint64_t value = 1;
 	uint32_t key = 0;
-	union abi_attr attr = { .elem = { (uint32_t)fd, 0xdeadbeef, (uintptr_t)&key, (uintptr_t)&value, 0 } };
+	union abi_attr attr = { .elem = { .map_fd = (uint32_t)fd,
+					  .padding = 0xdeadbeef,
+					  .key = (uintptr_t)&key,
+					  .value = (uintptr_t)&value,
+					  .flags = 0 } };
 
 	(void)state;
 	assert_int_equal(ask(ABI_MAP_LOOKUP_ELEM, &attr, 32), 0);
@@ -284,20 +230,6 @@ static void batches_copy_a_bucket_whole_however_many_entries_it_has(void **state
 	close(fd);
 }
 
-static int ask_the_kernel(void **state)
-{
-	(void)state;
-	asked = kernel_bpf;
-	return 0;
-}
-
-static int ask_the_engine(void **state)
-{
-	(void)state;
-	asked = usermap_bpf;
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest rules[] = {
@@ -315,15 +247,6 @@ int main(void)
 		cmocka_unit_test(the_attr_of_a_batch_may_end_behind_its_descriptor),
 		cmocka_unit_test(batches_copy_a_bucket_whole_however_many_entries_it_has),
 	};
-	const char *why;
-	int failed = 0;
 
-	if (close(0) == 0 || errno == EBADF)
-		assert_int_equal(open("/dev/null", O_RDONLY), 0);
-	if (kernel_is_oracle(&why))
-		failed += cmocka_run_group_tests_name("the live kernel", rules, ask_the_kernel, NULL);
-	else
-		print_message("the live kernel is not asked: %s\n", why);
-	failed += cmocka_run_group_tests_name("the engine", rules, ask_the_engine, NULL);
-	return failed ? 1 : 0;
+	return ask_both(rules);
 }

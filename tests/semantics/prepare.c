@@ -3,15 +3,20 @@
  * From a command to a call: where its buffers lie, what is in them, and the attr.
  *
  * Without BPF_F_ZERO_SEED the order of a hash map's walks is a matter of chance. On such maps a command that would show
- * it is tamed: a batch has room for the whole map, a walk's step starts from a key that isn't there.
+ * it is tamed: a batch has room for the whole map, a walk's step starts from a key that isn't there. Where a value may
+ * have padding that depends on chance, it must come with its key.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "memory.h"
+#include "padding.h"
 #include "rng.h"
 #include "run.h"
+#include "typeinfo.h"
 
 #define ATTR_MAX 8192u /* more than bpf(2) takes */
 
@@ -20,15 +25,20 @@ static bool is_good(struct pointer pointer)
 	return pointer.place == AT_BUFFER || pointer.place == AT_EDGE;
 }
 
+static void tame_output(struct command *command)
+{
+	for (int i = 0; i < BUFFER_N; i++)
+		if (i != BUFFER_IN && !is_good(command->buffer[i]))
+			command->buffer[i].place = AT_EDGE;
+}
+
 /* Takes chance out of a command on a map without order. */
-static void tame(struct run *run)
+static void tame_order(struct run *run)
 {
 	struct command *command = &run->command;
 
 	if (is_walking_batch(command->op)) {
-		for (int i = 0; i < BUFFER_N; i++)
-			if (i != BUFFER_IN && !is_good(command->buffer[i]))
-				command->buffer[i].place = AT_EDGE;
+		tame_output(command);
 		if (command->in != IN_HUGE)
 			command->in = IN_NULL;
 		if (command->count && command->count < run->slot->create.max_entries)
@@ -43,11 +53,27 @@ static void tame(struct run *run)
 	}
 }
 
+static void tame(struct run *run)
+{
+	struct command *command = &run->command;
+	uint32_t *value_place = &command->buffer[BUFFER_VALUE].place;
+
+	if (!run->slot->ordered)
+		tame_order(run);
+	if (!run->slot->any_loose)
+		return;
+	if (is_walking_batch(command->op))
+		tame_output(command);
+	else if ((command->op == OP_LOOKUP || command->op == OP_LOOKUP_AND_DELETE) && *value_place == AT_PARTNER)
+		*value_place = AT_BUFFER;
+}
+
 /* Sizes of the buffers that a command's pointers stand for. */
 static void buffer_sizes(struct run *run, size_t size[BUFFER_N])
 {
 	const struct command *command = &run->command;
 	const struct abi_create *create = &run->slot->create;
+	uint64_t value_bytes = run->slot->value_bytes;
 	uint64_t room = is_walking_batch(command->op) ? ARENA_ROOM : 1u << 16;
 
 	memset(size, 0, BUFFER_N * sizeof(size[0]));
@@ -67,7 +93,7 @@ static void buffer_sizes(struct run *run, size_t size[BUFFER_N])
 	case OP_DELETE:
 	case OP_LOOKUP_AND_DELETE:
 		size[BUFFER_KEY] = create->key_size;
-		size[BUFFER_VALUE] = command->op == OP_DELETE ? 0 : create->value_size;
+		size[BUFFER_VALUE] = command->op == OP_DELETE ? 0 : value_bytes;
 		return;
 	default:
 		break;
@@ -79,13 +105,13 @@ static void buffer_sizes(struct run *run, size_t size[BUFFER_N])
 	run->entries = 2 * slot_universe(run->slot) + 16;
 	if (run->entries > command->count)
 		run->entries = command->count;
-	while ((uint64_t)run->entries * create->key_size > room || (uint64_t)run->entries * create->value_size > room)
+	while ((uint64_t)run->entries * create->key_size > room || run->entries * value_bytes > room)
 		run->entries /= 2;
 	if (command->sound && command->count > run->entries)
 		run->command.count = run->entries;
 	size[BUFFER_IN] = size[BUFFER_OUT] = TOKEN_SIZE;
 	size[BUFFER_KEYS] = (size_t)run->entries * create->key_size;
-	size[BUFFER_VALUES] = (size_t)run->entries * create->value_size;
+	size[BUFFER_VALUES] = (size_t)run->entries * value_bytes;
 }
 
 static void place_buffers(struct run *run)
@@ -218,6 +244,45 @@ static int find_fd(struct run *run)
 	return fd;
 }
 
+/* The types of a value with a spin lock. */
+static void add_types(struct run *run, struct abi_create *create)
+{
+	uint32_t lock_off = run->command.lock;
+	struct lockable types;
+	union abi_attr attr;
+
+	if (lock_off == NO_LOCK || (uint64_t)lock_off + 4 > create->value_size)
+		return;
+	typeinfo_lockable(&types, create->key_size, abi_is_array(create->map_type), create->value_size, lock_off,
+			  run->command.seed & 0x400);
+	memset(&attr, 0, sizeof(attr));
+	attr.btf = (struct abi_btf_load){ .btf = (uintptr_t)types.raw, .size = types.size };
+	run->types_fd = (int)run->side->bpf(ABI_BTF_LOAD, &attr, offsetof(struct abi_btf_load, zeros));
+	if (run->types_fd < 0) {
+		perror(run->side->name);
+		exit(1);
+	}
+	create->btf_fd = (uint32_t)run->types_fd;
+	create->btf_key_type_id = types.key_id;
+	create->btf_value_type_id = types.value_id;
+}
+
+static void build_create(struct run *run, struct abi_create *create, int fd)
+{
+	memcpy(create, &run->command.create, offsetof(struct abi_create, excl_prog_hash_size) + sizeof(uint32_t));
+	create->excl_prog_hash = (uintptr_t)run->buffer[0].user;
+	if (create->btf_fd) {
+		create->btf_fd = create->inner_map_fd = (uint32_t)fd;
+		create->value_type_btf_obj_fd = create->map_token_fd = fd;
+	}
+	add_types(run, create);
+	/* Beyond this a kernel may crash, and take the machine's memory with it. */
+	if (create->map_type == ABI_PERCPU_ARRAY && create->max_entries > 1u << 24) {
+		fprintf(stderr, "a PERCPU_ARRAY of %" PRIu32 " entries must not be asked for\n", create->max_entries);
+		exit(1);
+	}
+}
+
 static void build_attr(struct run *run, union abi_attr *attr)
 {
 	const struct command *command = &run->command;
@@ -225,14 +290,11 @@ static void build_attr(struct run *run, union abi_attr *attr)
 
 	memset(attr, 0, sizeof(*attr));
 	if (command->op == OP_CREATE) {
-		memcpy(attr, &command->create, offsetof(struct abi_create, excl_prog_hash_size) + sizeof(uint32_t));
-		attr->create.excl_prog_hash = (uintptr_t)run->buffer[0].user;
-		if (attr->create.btf_fd) {
-			attr->create.btf_fd = attr->create.inner_map_fd = (uint32_t)fd;
-			attr->create.value_type_btf_obj_fd = attr->create.map_token_fd = fd;
-		}
+		build_create(run, &attr->create, fd);
 	} else if (command->op == OP_INFO) {
-		attr->info = (struct abi_get_info){ (uint32_t)fd, command->count, (uintptr_t)run->buffer[0].user };
+		attr->info = (struct abi_get_info){ .bpf_fd = (uint32_t)fd,
+						    .info_len = command->count,
+						    .info = (uintptr_t)run->buffer[0].user };
 	} else if (is_batch(command->op)) {
 		attr->batch = (struct abi_batch){
 			.in_batch = (uintptr_t)run->buffer[BUFFER_IN].user,
@@ -277,10 +339,24 @@ static void place_attr(struct run *run)
 		memcpy(run->before, run->attr.data, run->attr.size < sizeof(attr) ? run->attr.size : sizeof(attr));
 }
 
+/* The flag goes where a lock is; elsewhere it would be refused before much else is looked at. */
+static void add_lock_flag(struct run *run)
+{
+	struct command *command = &run->command;
+
+	if (!command->f_lock || run->slot->lock_off == NO_LOCK)
+		return;
+	if (is_batch(command->op))
+		command->elem_flags |= ABI_F_LOCK;
+	else if (command->op == OP_LOOKUP || command->op == OP_UPDATE || command->op == OP_LOOKUP_AND_DELETE)
+		command->flags |= ABI_F_LOCK;
+}
+
 void run_prepare(struct run *run)
 {
-	if (!run->slot->ordered)
-		tame(run);
+	run->types_fd = -1;
+	add_lock_flag(run);
+	tame(run);
 	place_buffers(run);
 	fill_buffers(run);
 	place_attr(run);

@@ -23,6 +23,13 @@ static const char *const op_names[OP_N] = {
 	"(dump)",
 	"(walk by LOOKUP_BATCH)",
 	"(drain by LOOKUP_AND_DELETE_BATCH)",
+	"bpf_map_lookup_elem",
+	"bpf_map_lookup_percpu_elem",
+	"bpf_map_update_elem",
+	"bpf_map_delete_elem",
+	"(program stores through a lookup's pointer)",
+	"(program adds to this CPU's counter)",
+	"bpf_for_each_map_elem",
 };
 static const char *const place_names[AT_N] = {
 	"",    "at the edge", "over the edge", "read-only",	"NULL",
@@ -32,6 +39,7 @@ static const char *const fd_names[FD_N] = {
 	"",	  "never open", "closed", "-1",	     "/dev/null", "pipe",
 	"socket", "eventfd",	"memfd",  "tmpfile", "directory", "O_PATH",
 };
+static const char *const each_names[EACH_N] = { "", "delete", "update", "insert" };
 static const char *const in_names[IN_N] = { "NULL", "token", "index", "huge" };
 static const char *const keys_names[KEYS_N] = { "random", "ascending", "equal" };
 
@@ -50,6 +58,8 @@ static void report_create(const struct command *command)
 	printf(" name=");
 	for (size_t i = 0; i < sizeof(create->map_name); i++)
 		printf("%02x", (unsigned char)create->map_name[i]);
+	if (command->lock != NO_LOCK)
+		printf(" spin lock at %" PRIu32, command->lock);
 	if (create->numa_node)
 		printf(" numa_node=%" PRIu32, create->numa_node);
 	if (create->map_ifindex)
@@ -82,6 +92,12 @@ void report_command(const struct command *command)
 	}
 	if (command->fd != FD_SLOT)
 		printf(" fd=%s", fd_names[command->fd]);
+	if (command->f_lock)
+		printf(" F_LOCK where there is a lock");
+	if (command->op >= OP_HELPER)
+		printf(" cpu=%" PRIu32, command->cpu);
+	if (command->each)
+		printf(" each=%s", each_names[command->each]);
 	if (command->flags)
 		printf(" flags=%#" PRIx64, command->flags);
 	if (command->elem_flags)

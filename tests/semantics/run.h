@@ -6,7 +6,7 @@
 #include "side.h"
 
 #define TOKEN_SIZE 4u
-#define HASH_SIZE 32u
+#define HASH_SIZE  32u
 
 struct run {
 	struct side *side;
@@ -15,6 +15,7 @@ struct run {
 	uint32_t entries;	/* of a batch's buffers */
 	struct window attr, buffer[BUFFER_N];
 	unsigned char before[ABI_ATTR_SIZE]; /* the attr that the call was given */
+	int types_fd;			     /* CREATE: the types of a value with a spin lock; -1: none */
 };
 
 static inline bool is_batch(uint32_t op)

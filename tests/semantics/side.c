@@ -9,9 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cpus.h"
 #include "crowd.h"
 #include "rng.h"
 #include "side.h"
+
+static const struct slot no_map = { .fd = -1, .lock_off = NO_LOCK };
 
 static int fd_or_exit(int fd, const char *what)
 {
@@ -41,20 +44,21 @@ static void open_others(struct side *side)
 	side->other_fd[FD_PATH] = fd_or_exit(open("/", O_PATH | O_CLOEXEC), "/");
 }
 
-void side_init(struct side *side, const char *name, abi_bpf bpf)
+void side_init(struct side *side, const char *name, abi_bpf bpf, const struct helper_face *helpers)
 {
 	memset(side, 0, sizeof(*side));
 	side->name = name;
 	side->bpf = bpf;
+	side->helpers = helpers;
 	for (unsigned i = 0; i < SLOTS; i++)
-		side->slot[i].fd = -1;
+		side->slot[i] = no_map;
 	open_others(side);
 }
 
 void side_reset(struct side *side)
 {
 	for (unsigned i = 0; i < SLOTS; i++)
-		slot_close(&side->slot[i]);
+		slot_close(side, &side->slot[i]);
 }
 
 void side_close(struct side *side)
@@ -65,29 +69,43 @@ void side_close(struct side *side)
 	image_free(&side->image);
 }
 
-void slot_close(struct slot *slot)
+void slot_close(struct side *side, struct slot *slot)
 {
+	if (slot->helpers)
+		side->helpers->close(slot->helpers);
 	if (slot->fd >= 0)
 		close(slot->fd);
 	free(slot->crowd);
-	*slot = (struct slot){ .fd = -1 };
+	*slot = no_map;
 }
 
 static bool walks_in_order(const struct abi_create *create)
 {
-	return create->map_type == ABI_ARRAY || create->max_entries == 1 || create->map_flags & ABI_F_ZERO_SEED;
+	return abi_is_array(create->map_type) || create->max_entries == 1 || create->map_flags & ABI_F_ZERO_SEED;
 }
 
 static bool may_crowd(const struct abi_create *create)
 {
-	return create->map_type == ABI_HASH && create->map_flags & ABI_F_ZERO_SEED && create->key_size >= 4 &&
+	return !abi_is_array(create->map_type) && create->map_flags & ABI_F_ZERO_SEED && create->key_size >= 4 &&
 	       create->max_entries >= 8 && create->max_entries <= 256;
 }
 
-void slot_open(struct slot *slot, int fd, const struct abi_create *create, uint64_t seed)
+static uint32_t value_bytes(const struct abi_create *create)
 {
-	slot_close(slot);
-	*slot = (struct slot){ .fd = fd, .create = *create, .seed = seed, .ordered = walks_in_order(create) };
+	return abi_is_percpu(create->map_type) ? ((create->value_size + 7) & ~7u) * cpus_possible()
+					       : create->value_size;
+}
+
+void slot_open(struct side *side, struct slot *slot, int fd, const struct abi_create *create, uint32_t lock_off,
+	       uint64_t seed)
+{
+	slot_close(side, slot);
+	*slot = (struct slot){ .fd = fd,
+			       .create = *create,
+			       .seed = seed,
+			       .ordered = walks_in_order(create),
+			       .lock_off = lock_off,
+			       .value_bytes = value_bytes(create) };
 	if (may_crowd(create) && seed % 3 == 0)
 		slot->crowd = crowd_numbers(create->key_size, create->max_entries, slot_universe(slot));
 }

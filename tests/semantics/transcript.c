@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cpus.h"
 #include "report.h"
 #include "transcript.h"
 
 #define RECORD 6u
-#define HEADER \
-	"usermap transcript, Linux 6.18: %s commands, seed %" PRIu64 " streams %" PRIu64 " steps %" PRIu64 " hash "
+#define HEADER                                                                                             \
+	"usermap transcript, Linux 6.18: %s commands, seed %" PRIu64 " streams %" PRIu64 " steps %" PRIu64 \
+	" CPUs %" PRIu32 "\n"
 
 static void pack(const struct image *image, unsigned char record[RECORD])
 {
@@ -25,24 +27,12 @@ static int recorded_code(const unsigned char record[RECORD])
 	return (int16_t)(record[0] | record[1] << 8);
 }
 
-/* One number for all commands of all streams. */
-static uint64_t fingerprint(const struct transcript *transcript)
-{
-	uint64_t hash = 0;
-
-	for (uint64_t i = 0; i < transcript->streams; i++) {
-		struct program program = program_generate(transcript->seed + i, transcript->steps, transcript->sound);
-
-		hash = hash * 31 + program_hash(&program);
-		program_free(&program);
-	}
-	return hash;
-}
-
 static void record_stream(struct side *side, FILE *file, const struct program *program)
 {
 	unsigned char record[RECORD];
+	uint64_t hash = program_hash(program);
 
+	fwrite(&hash, sizeof(hash), 1, file);
 	side_reset(side);
 	for (size_t i = 0; i < program->length; i++) {
 		side_execute(side, &program->commands[i]);
@@ -60,8 +50,8 @@ bool transcript_record(struct side *side, const char *path, const struct transcr
 		perror(path);
 		return false;
 	}
-	fprintf(file, HEADER "%016" PRIx64 "\n", transcript->sound ? "sound" : "all", transcript->seed,
-		transcript->streams, transcript->steps, fingerprint(transcript));
+	fprintf(file, HEADER, transcript->sound ? "sound" : "all", transcript->seed, transcript->streams,
+		transcript->steps, cpus_possible());
 	for (uint64_t i = 0; i < transcript->streams; i++) {
 		struct program program = program_generate(transcript->seed + i, transcript->steps, transcript->sound);
 
@@ -83,7 +73,12 @@ static bool replay_stream(struct side *side, FILE *file, const struct program *p
 {
 	unsigned char expected[RECORD], answered[RECORD];
 	char code[2][32];
+	uint64_t hash;
 
+	if (fread(&hash, sizeof(hash), 1, file) != 1 || hash != program_hash(program)) {
+		printf("recorded with other streams: the generator has changed, record it anew\n");
+		return false;
+	}
 	side_reset(side);
 	for (size_t i = 0; i < program->length; i++, ++*compared) {
 		if (fread(expected, sizeof(expected), 1, file) != 1) {
@@ -104,35 +99,52 @@ static bool replay_stream(struct side *side, FILE *file, const struct program *p
 	return true;
 }
 
-static bool read_header(FILE *file, struct transcript *transcript, uint64_t *hash)
+static bool read_header(FILE *file, struct transcript *transcript, uint32_t *cpus)
 {
 	char kind[8];
 
 	if (fscanf(file,
 		   "usermap transcript, Linux 6.18: %7s commands, seed %" SCNu64 " streams %" SCNu64 " steps %" SCNu64
-		   " hash %" SCNx64,
-		   kind, &transcript->seed, &transcript->streams, &transcript->steps, hash) != 5)
+		   " CPUs %" SCNu32,
+		   kind, &transcript->seed, &transcript->streams, &transcript->steps, cpus) != 5)
 		return false;
 	transcript->sound = strcmp(kind, "sound") == 0;
 	return fgetc(file) == '\n';
 }
 
 /* Whether the transcript can be held against the side. */
-static bool check_header(FILE *file, const char *path, bool sound, struct transcript *transcript)
+static bool check_header(FILE *file, const char *path, bool sound, struct transcript *transcript, uint32_t *cpus)
 {
-	uint64_t hash;
-
-	if (!read_header(file, transcript, &hash)) {
+	if (!read_header(file, transcript, cpus)) {
 		printf("%s is not a transcript\n", path);
-		return false;
-	}
-	if (hash != fingerprint(transcript)) {
-		printf("%s was recorded with other streams: the generator has changed, record it anew\n", path);
 		return false;
 	}
 	if (sound && !transcript->sound) {
 		printf("%s has commands that this side can't run\n", path);
 		return false;
+	}
+	if (*cpus != cpus_possible() || !cpus_all_usable())
+		printf("recorded with %" PRIu32 " CPUs, all usable: streams with per-CPU maps are left out\n", *cpus);
+	return true;
+}
+
+static bool replay_streams(struct side *side, FILE *file, const struct transcript *transcript, bool percpu,
+			   uint64_t *compared)
+{
+	for (uint64_t i = 0; i < transcript->streams; i++) {
+		uint64_t seed = transcript->seed + i;
+		struct program program;
+		bool same;
+
+		if (program_has_percpu(seed) && !percpu) {
+			fseek(file, (long)(sizeof(uint64_t) + transcript->steps * RECORD), SEEK_CUR);
+			continue;
+		}
+		program = program_generate(seed, transcript->steps, transcript->sound);
+		same = replay_stream(side, file, &program, seed, compared);
+		program_free(&program);
+		if (!same)
+			return false;
 	}
 	return true;
 }
@@ -141,19 +153,15 @@ bool transcript_replay(struct side *side, const char *path, bool sound, uint64_t
 {
 	struct transcript transcript;
 	FILE *file = fopen(path, "rb");
+	uint32_t cpus;
 	bool same;
 
 	if (!file) {
 		perror(path);
 		return false;
 	}
-	same = check_header(file, path, sound, &transcript);
-	for (uint64_t i = 0; same && i < transcript.streams; i++) {
-		struct program program = program_generate(transcript.seed + i, transcript.steps, transcript.sound);
-
-		same = replay_stream(side, file, &program, transcript.seed + i, compared);
-		program_free(&program);
-	}
+	same = check_header(file, path, sound, &transcript, &cpus) &&
+	       replay_streams(side, file, &transcript, cpus == cpus_possible() && cpus_all_usable(), compared);
 	side_reset(side);
 	fclose(file);
 	return same;

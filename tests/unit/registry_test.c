@@ -53,7 +53,9 @@ static void types_are_found_by_number(void **unused)
 
 		if (ops)
 			assert_int_equal(ops->type, type);
-		assert_int_equal(ops != NULL, type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY);
+		assert_int_equal(ops != NULL, type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY ||
+						      type == BPF_MAP_TYPE_PERCPU_HASH ||
+						      type == BPF_MAP_TYPE_PERCPU_ARRAY);
 	}
 }
 

@@ -76,6 +76,29 @@ static void store_pads_the_last_word_with_zeros_and_touches_no_other(void **unus
 	}
 }
 
+static void exact_stores_touch_exactly_size_bytes(void **unused)
+{
+	_Alignas(8) unsigned char shared[MAX_SIZE + 24];
+	unsigned char in[MAX_SIZE + 8], zeros[MAX_SIZE] = { 0 };
+
+	(void)unused;
+	for (size_t size = 0; size <= MAX_SIZE; size++) {
+		for (size_t align = 0; align < 8; align++) {
+			fill_random(in, sizeof(in));
+			memset(shared, CANARY, sizeof(shared));
+			words_store_exact(shared + 8, in + align, size);
+			assert_memory_equal(shared + 8, in + align, size);
+			assert_true(all_canary(shared, 8));
+			assert_true(all_canary(shared + 8 + size, sizeof(shared) - 8 - size));
+		}
+		memset(shared, CANARY, sizeof(shared));
+		words_clear_exact(shared + 8, size);
+		assert_memory_equal(shared + 8, zeros, size);
+		assert_true(all_canary(shared, 8));
+		assert_true(all_canary(shared + 8 + size, sizeof(shared) - 8 - size));
+	}
+}
+
 static void constant_sizes_behave_like_variable_ones(void **unused)
 {
 	_Alignas(8) unsigned char shared[64], again[64];
@@ -149,6 +172,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(stride_is_the_next_multiple_of_8),
 		cmocka_unit_test(load_copies_exactly_size_bytes),
 		cmocka_unit_test(store_pads_the_last_word_with_zeros_and_touches_no_other),
+		cmocka_unit_test(exact_stores_touch_exactly_size_bytes),
 		cmocka_unit_test(constant_sizes_behave_like_variable_ones),
 		cmocka_unit_test(words_are_never_torn),
 	};
