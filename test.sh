@@ -86,6 +86,27 @@ aarch64() {
 		check aarch64 --timeout-multiplier 4 --suite unit
 }
 
+# guest ARCH DEBIAN-ARCH BUILD GUEST-ARGUMENT…: runs tests of a build on many emulated CPUs, and counts them.
+guest() {
+	local arch=$1 kernel=build/kernel-$2 dir=build/$3 log=build/guest-$1.log ok
+	shift 3
+	python3 tests/qemu/guest.py "$arch" "$kernel/vmlinuz" "$dir" "$@" >"$log"
+	cat "$log"
+	ok=$(grep -c '^ok - ' "$log")
+	passed=$((passed + ok)) failed=$((failed + $(grep -c '^not ok - ' "$log")))
+	[[ $ok -gt 0 ]] || { echo "no test passed"; return 1; }
+}
+
+x86_64_guest() {
+	.ci/kernel amd64 build/kernel-amd64 && build gcc --buildtype=release -Dwerror=true && guest x86_64 amd64 gcc
+}
+
+aarch64_guest() {
+	.ci/kernel arm64 build/kernel-arm64 && .ci/aarch64 build/aarch64-root &&
+		build aarch64 --cross-file build/aarch64-root/cross --buildtype=release -Dwerror=true -Dbench=false &&
+		guest aarch64 arm64 aarch64 --sysroot build/aarch64-root/root
+}
+
 coverage() {
 	build coverage --buildtype=debug -Db_coverage=true -Dc_args=-fprofile-update=atomic -Dbench=false || return 1
 	find build/coverage -name '*.gcda' -delete
@@ -102,6 +123,8 @@ step 'asan and ubsan' asan
 step 'tsan' tsan
 step 'portable fallback' portable
 step 'aarch64 under qemu-user' aarch64
+step 'guest of 16 CPUs' x86_64_guest
+step 'guest of 4 aarch64 CPUs' aarch64_guest
 step 'coverage' coverage
 step 'mutants still apply' python3 tests/mutants/run.py --check-texts
 
