@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Measures usermap against its targets: the peers (bench/micro) and the live kernel (bench/sidebyside).
 
-Prints each target beside the ratio that was measured, and exits with 1 if one is missed. Every ratio is one of medians
-of repetitions that were interleaved in one run."""
+Prints each target beside the ratio that was measured, and exits with 1 if one is missed; then, of the types that have no
+targets, what was measured beside the kernel's, and the ways to count (bench/counters). Every ratio is one of medians of
+repetitions that were interleaved in one run."""
 import argparse
 import collections
 import json
@@ -26,15 +27,11 @@ def progress(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run_micro(build, repetitions, cpu):
-    """{(op, table, entries, threads): ns per operation}, of medians."""
-    ops = "hit|miss|insert|update|delete.insert"
-    wanted = f"^({ops})/(usermap|{'|'.join(PEERS)}|ck_ht_direct)/({'|'.join(map(str, SIZES))})/.*threads:1$"
-    two = f"^(hit|miss)/usermap/({'|'.join(map(str, SIZES))})/.*threads:2$"
-    bulk = f"^(hit|bulk)/usermap/{BIG}/"
+def run_gbench(build, program, repetitions, cpu, wanted="."):
+    """{(the parts of the name, threads): ns per operation}, of medians."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        progress(f"peers: {repetitions} interleaved repetitions (bench/micro)")
-        subprocess.run([os.path.join(build, "micro"), f"--benchmark_filter={wanted}|{two}|{bulk}",
+        progress(f"{repetitions} interleaved repetitions of bench/{program}")
+        subprocess.run([os.path.join(build, program), f"--benchmark_filter={wanted}",
                         f"--benchmark_repetitions={repetitions}", f"--benchmark_out={out.name}",
                         "--benchmark_out_format=json", "--benchmark_report_aggregates_only=false"],
                        check=True, stdout=subprocess.DEVNULL)
@@ -50,12 +47,20 @@ def run_micro(build, repetitions, cpu):
     return {key: statistics.median(values) for key, values in samples.items()}
 
 
+def run_micro(build, repetitions, cpu):
+    ops = "hit|miss|insert|update|delete.insert"
+    wanted = f"^({ops})/(usermap|{'|'.join(PEERS)}|ck_ht_direct)/({'|'.join(map(str, SIZES))})/.*threads:1$"
+    two = f"^(hit|miss)/usermap/({'|'.join(map(str, SIZES))})/.*threads:2$"
+    bulk = f"^(hit|bulk)/usermap/{BIG}/"
+    return run_gbench(build, "micro", repetitions, cpu, f"{wanted}|{two}|{bulk}")
+
+
 def run_sidebyside(build, rounds, cpu):
-    """{(op, table, entries): ns per operation}, of medians."""
-    progress(f"live kernel: {rounds} interleaved rounds (bench/sidebyside)")
-    command = [os.path.join(build, "sidebyside"), "--json", f"--rounds={rounds}"] + ["--cpu"] * cpu
+    """{(type, op, table, entries): ns per operation}, of medians."""
+    progress(f"{rounds} interleaved rounds of bench/sidebyside")
+    command = [os.path.join(build, "sidebyside"), "--json", f"--rounds={rounds}", "--seconds=600"] + ["--cpu"] * cpu
     out = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    return {(c["op"], c["table"], c["entries"]): c["ns"] for c in json.loads(out)["cells"]}
+    return {(c["type"], c["op"], c["table"], c["entries"]): c["ns"] for c in json.loads(out)["cells"]}
 
 
 def size_name(entries):
@@ -91,12 +96,12 @@ def kernel_targets(ns):
 
 
 def kernel_target(ns, op, entries, kernel, table, wanted):
-    base, own = ns[op, kernel, entries], ns[op, table, entries]
+    base, own = ns["HASH", op, kernel, entries], ns["HASH", op, table, entries]
     return Target(f"{op} {size_name(entries)}, {table} against {kernel}", wanted, base / own, base, own)
 
 
-def print_table(targets):
-    print(f"{'':62} {'wanted':>7} {'measured':>8} {'ns':>17}")
+def print_targets(targets):
+    print(f"{'HASH':62} {'wanted':>7} {'measured':>8} {'ns':>17}")
     for t in targets:
         verdict = "pass" if t.ratio >= t.wanted else "MISS"
         print(f"{t.name:62} {t.wanted:6.2f}x {t.ratio:7.2f}x {t.base_ns:8.1f}{t.ns:9.1f}  {verdict}")
@@ -104,28 +109,58 @@ def print_table(targets):
     print(f"{len(targets) - missed} targets reached, {missed} missed")
 
 
+def print_types(ns):
+    """A row an operation: the kernel's ns, and each of the engine's with the ratio."""
+    rows = list(dict.fromkeys((kind, op, entries) for kind, op, _, entries in ns if kind != "HASH"))
+    for title, kernel, tables in [("commands", "kernel", ["usermap_bpf", "usermap_bpf_unchecked", "usermap"]),
+                                  ("in programs", "kernel_program", ["usermap_program"])]:
+        print(f"\n{title:34} {kernel:>14}" + "".join(f"{table:>24}" for table in tables))
+        for kind, op, entries in rows:
+            cells = [ns.get((kind, op, table, entries)) for table in [kernel, *tables]]
+            if None not in cells:
+                print(f"{kind + ' ' + op:28} {size_name(entries):>5} {cells[0]:14.1f}" +
+                      "".join(f"{own:15.1f} {cells[0] / own:7.2f}x" for own in cells[1:]))
+
+
+def print_counters(ns):
+    """A row a way to count, the fastest first, a column a number of counters and threads. Two threads that don't hinder
+    each other take half the time of one."""
+    columns = sorted({(entries, threads) for _, _, entries, threads in ns})
+    print("\n" + f"{'ns per add, counters x threads':34}" +
+          "".join(f"{f'{entries} x {threads}':>12}" for entries, threads in columns))
+    for way in sorted({way for _, way, _, _ in ns}, key=lambda way: ns["add", way, *columns[0]]):
+        print(f"{way:34}" + "".join(f"{ns['add', way, *column]:12.1f}" for column in columns))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build/bench", help="the folder of micro and sidebyside (build/bench)")
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions: under a minute, less certain")
+    parser.add_argument("--build", default="build/bench", help="the folder of the programs (build/bench)")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions: two minutes, less certain")
     parser.add_argument("--cpu", action="store_true",
                         help="CPU time instead of wall time, for a machine with other load (waiting is not seen)")
     parser.add_argument("--json", action="store_true", help="print the targets and all medians as JSON")
     args = parser.parse_args()
     peers = run_micro(args.build, 3 if args.quick else 11, args.cpu)
     kernel = run_sidebyside(args.build, 5 if args.quick else 25, args.cpu)
+    counters = run_gbench(args.build, "counters", 3 if args.quick else 11, args.cpu)
     targets = list(peer_targets(peers))
-    if any(table == "kernel_program" for _, table, _ in kernel):
+    kernel_is_there = any(table == "kernel_program" for _, _, table, _ in kernel)
+    if kernel_is_there:
         targets += kernel_targets(kernel)
     else:
         progress("bpf(2) is not permitted here: no comparison with the kernel")
     if args.json:
         json.dump({"targets": [t._asdict() for t in targets],
                    "peers": [dict(zip(("op", "table", "entries", "threads"), key), ns=ns) for key, ns in peers.items()],
-                   "kernel": [dict(zip(("op", "table", "entries"), key), ns=ns) for key, ns in kernel.items()]},
+                   "kernel": [dict(zip(("type", "op", "table", "entries"), key), ns=ns) for key, ns in kernel.items()],
+                   "counters": [dict(zip(("way", "counters", "threads"), key[1:]), ns=ns)
+                                for key, ns in counters.items()]},
                   sys.stdout, indent=1)
     else:
-        print_table(targets)
+        print_targets(targets)
+        if kernel_is_there:
+            print_types(kernel)
+        print_counters(counters)
     sys.exit(any(t.ratio < t.wanted for t in targets))
 
 

@@ -5,6 +5,7 @@
 #include <benchmark/benchmark.h>
 
 #include <atomic>
+#include <vector>
 
 static std::atomic<bool> failed; // set by any benchmark's thread, read when all have ended
 
@@ -83,8 +84,15 @@ void gbench_context(const char *key, const char *value)
 
 int gbench_main(int argc, char **argv)
 {
-	benchmark::Initialize(&argc, argv);
-	if (benchmark::ReportUnrecognizedArguments(argc, argv))
+	static char interleave[] = "--benchmark_enable_random_interleaving=true";
+	static char repeat[] = "--benchmark_repetitions=7", medians[] = "--benchmark_display_aggregates_only=true";
+	std::vector<char *> args{ argv[0], interleave, repeat, medians };
+	int n;
+
+	args.insert(args.end(), argv + 1, argv + argc); // what the user says comes later and wins
+	n = static_cast<int>(args.size());
+	benchmark::Initialize(&n, args.data());
+	if (benchmark::ReportUnrecognizedArguments(n, args.data()))
 		return 1;
 	benchmark::RunSpecifiedBenchmarks();
 	benchmark::Shutdown();

@@ -36,7 +36,9 @@ void gbench_items(struct gbench_state *state, int64_t n);      /* done by this t
 void gbench_skip(struct gbench_state *state, const char *why); /* reported; gbench_main fails */
 
 void gbench_context(const char *key, const char *value); /* a line of the report's head */
-/* Runs what is registered and asked for by the usual --benchmark_ options. Returns main's result: 1 after a skip. */
+/* Runs what is registered and asked for by the usual --benchmark_ options. Unless told otherwise it repeats each
+ * benchmark and shuffles the repetitions of all of them, so that what disturbs the machine disturbs all alike; compare the
+ * medians of one run, and nothing else. Returns main's result: 1 after a skip. */
 int gbench_main(int argc, char **argv);
 
 #ifdef __cplusplus

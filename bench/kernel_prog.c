@@ -24,13 +24,13 @@ static uint64_t insn(int code, int dst, int src, int off, int imm)
 #define CALL(helper)	     insn(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
 #define EXIT()		     insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 
-enum { R0, R1, R2, R3, R4, STATE = BPF_REG_6, KEY, POSITION, COUNTER, FRAME };
+enum { R0, R1, R2, R3, R4, R5, STATE, KEY, POSITION, COUNTER, FRAME };
 
 /* A program being written: where the next instruction goes, and the jumps to the end of the loop's body. */
 struct writer {
-	uint64_t code[64];
+	uint64_t code[128];
 	int at;
-	int to_next[4];
+	int to_next[2 + KERNEL_PROG_WORDS];
 	int n_to_next;
 };
 
@@ -67,12 +67,18 @@ static void put_key(struct writer *w, const struct kernel_prog_maps *maps)
 	put(w, ALU_REG(BPF_ADD, KEY, R1));
 }
 
-static void put_lookup(struct writer *w, const struct kernel_prog_maps *maps)
+/* R0 = address of the value of the key at R2 */
+static void put_find(struct writer *w, int map)
 {
-	put_map(w, R1, BPF_PSEUDO_MAP_FD, maps->map);
-	put(w, MOV_REG(R2, KEY));
+	put_map(w, R1, BPF_PSEUDO_MAP_FD, map);
 	put(w, CALL(BPF_FUNC_map_lookup_elem));
 	put_next_if(w, NEXT_IF_IMM(BPF_JEQ, R0, 0));
+}
+
+static void put_lookup(struct writer *w, const struct kernel_prog_maps *maps)
+{
+	put(w, MOV_REG(R2, KEY));
+	put_find(w, maps->map);
 	put(w, LOAD(BPF_DW, R0, R0, 0)); /* all of the value, compared by its low half: value_fits() of keys.h */
 	put(w, ALU_IMM(BPF_LSH, R0, 32));
 	put(w, LOAD(BPF_DW, R1, KEY, 0));
@@ -80,14 +86,19 @@ static void put_lookup(struct writer *w, const struct kernel_prog_maps *maps)
 	put_next_if(w, NEXT_IF_REG(BPF_JNE, R0, R1));
 }
 
-/* The value is value_for() of keys.h, with COUNTER as the generation. */
+/* R5 = value_for() of keys.h, with COUNTER as the generation */
+static void put_value(struct writer *w)
+{
+	put(w, LOAD(BPF_W, R5, KEY, 0));
+	put(w, MOV_REG(R4, COUNTER));
+	put(w, ALU_IMM(BPF_LSH, R4, 32));
+	put(w, ALU_REG(BPF_OR, R5, R4));
+}
+
 static void put_update(struct writer *w, const struct kernel_prog_maps *maps, int flags)
 {
-	put(w, LOAD(BPF_W, R1, KEY, 0));
-	put(w, MOV_REG(R2, COUNTER));
-	put(w, ALU_IMM(BPF_LSH, R2, 32));
-	put(w, ALU_REG(BPF_OR, R1, R2));
-	put(w, STORE(BPF_DW, FRAME, R1, -8));
+	put_value(w);
+	put(w, STORE(BPF_DW, FRAME, R5, -8));
 	put_map(w, R1, BPF_PSEUDO_MAP_FD, maps->map);
 	put(w, MOV_REG(R2, KEY));
 	put(w, MOV_REG(R3, FRAME));
@@ -95,6 +106,50 @@ static void put_update(struct writer *w, const struct kernel_prog_maps *maps, in
 	put(w, MOV_IMM(R4, flags));
 	put(w, CALL(BPF_FUNC_map_update_elem));
 	put_next_if(w, NEXT_IF_IMM(BPF_JNE, R0, 0));
+}
+
+/* Takes or releases the lock in the value whose address is in the frame at -8. */
+static void put_lock(struct writer *w, int helper)
+{
+	put(w, LOAD(BPF_DW, R1, FRAME, -8));
+	put(w, CALL(helper));
+}
+
+/* The value is found and locked, its address is in R1 and in the frame. */
+static void put_find_locked(struct writer *w, const struct kernel_prog_maps *maps)
+{
+	put(w, MOV_REG(R2, KEY));
+	put_find(w, maps->map);
+	put(w, STORE(BPF_DW, FRAME, R0, -8));
+	put_lock(w, BPF_FUNC_spin_lock);
+	put(w, LOAD(BPF_DW, R1, FRAME, -8));
+}
+
+/* Copies the words behind the lock's under the lock; then compares each as put_lookup does. */
+static void put_locked_lookup(struct writer *w, const struct kernel_prog_maps *maps)
+{
+	put_find_locked(w, maps);
+	for (int i = 1; i < KERNEL_PROG_WORDS; i++) {
+		put(w, LOAD(BPF_DW, R2, R1, i * 8));
+		put(w, STORE(BPF_DW, FRAME, R2, i * 8 - 72));
+	}
+	put_lock(w, BPF_FUNC_spin_unlock);
+	put(w, LOAD(BPF_DW, R1, KEY, 0));
+	put(w, ALU_IMM(BPF_LSH, R1, 32));
+	for (int i = 1; i < KERNEL_PROG_WORDS; i++) {
+		put(w, LOAD(BPF_DW, R2, FRAME, i * 8 - 72));
+		put(w, ALU_IMM(BPF_LSH, R2, 32));
+		put_next_if(w, NEXT_IF_REG(BPF_JNE, R2, R1));
+	}
+}
+
+static void put_locked_update(struct writer *w, const struct kernel_prog_maps *maps)
+{
+	put_find_locked(w, maps);
+	put_value(w);
+	for (int i = 1; i < KERNEL_PROG_WORDS; i++)
+		put(w, STORE(BPF_DW, R1, R5, i * 8));
+	put_lock(w, BPF_FUNC_spin_unlock);
 }
 
 static void put_delete(struct writer *w, const struct kernel_prog_maps *maps)
@@ -112,6 +167,21 @@ static void put_count(struct writer *w, size_t field, int by_reg, int by)
 	put(w, STORE(BPF_DW, STATE, R1, (int)field));
 }
 
+/* Ends the loop's body: counts to @n, from the start again at @loop. */
+static void put_loop_end(struct writer *w, int loop, int n)
+{
+	for (int i = 0; i < w->n_to_next; i++)
+		w->code[w->to_next[i]] |= (uint64_t)(w->at - w->to_next[i] - 1) << 16;
+	put(w, ALU_IMM(BPF_ADD, COUNTER, 1));
+	put(w, insn(BPF_JMP | BPF_JLT | BPF_K, COUNTER, 0, loop - w->at - 1, n));
+}
+
+static void put_return(struct writer *w)
+{
+	put(w, MOV_IMM(R0, 0));
+	put(w, EXIT());
+}
+
 static void write_program(struct writer *w, enum kernel_prog_kind kind, const struct kernel_prog_maps *maps)
 {
 	int loop;
@@ -123,10 +193,16 @@ static void write_program(struct writer *w, enum kernel_prog_kind kind, const st
 	put_key(w, maps);
 	switch (kind) {
 	case KERNEL_PROG_LOOKUP:
-		put_lookup(w, maps);
+		if (maps->locked)
+			put_locked_lookup(w, maps);
+		else
+			put_lookup(w, maps);
 		break;
 	case KERNEL_PROG_UPDATE:
-		put_update(w, maps, BPF_ANY);
+		if (maps->locked)
+			put_locked_update(w, maps);
+		else
+			put_update(w, maps, BPF_ANY);
 		break;
 	case KERNEL_PROG_CHURN:
 		put_delete(w, maps);
@@ -134,27 +210,50 @@ static void write_program(struct writer *w, enum kernel_prog_kind kind, const st
 		break;
 	}
 	put_count(w, offsetof(struct kernel_prog_state, right), 0, 1);
-	for (int i = 0; i < w->n_to_next; i++)
-		w->code[w->to_next[i]] |= (uint64_t)(w->at - w->to_next[i] - 1) << 16;
-	put(w, ALU_IMM(BPF_ADD, COUNTER, 1));
-	put(w, insn(BPF_JMP | BPF_JLT | BPF_K, COUNTER, 0, loop - w->at - 1, KERNEL_PROG_RUN));
+	put_loop_end(w, loop, KERNEL_PROG_RUN);
 	put_count(w, offsetof(struct kernel_prog_state, position), 1, COUNTER);
-	put(w, MOV_IMM(R0, 0));
-	put(w, EXIT());
+	put_return(w);
+}
+
+static int load(const struct writer *w)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
+	attr.insns = (uint64_t)(uintptr_t)w->code;
+	attr.insn_cnt = (__u32)w->at;
+	attr.license = (uint64_t)(uintptr_t) "Dual MIT/GPL";
+	return (int)syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
 }
 
 int kernel_prog_load(enum kernel_prog_kind kind, const struct kernel_prog_maps *maps)
 {
 	struct writer w = { .at = 0 };
-	union bpf_attr attr;
 
 	write_program(&w, kind, maps);
-	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
-	attr.insns = (uint64_t)(uintptr_t)w.code;
-	attr.insn_cnt = (__u32)w.at;
-	attr.license = (uint64_t)(uintptr_t) "Dual MIT/GPL";
-	return (int)syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+	return load(&w);
+}
+
+int kernel_prog_load_adds(int map, int keys, int first)
+{
+	struct writer w = { .at = 0 };
+	int loop;
+
+	put_map(&w, KEY, BPF_PSEUDO_MAP_VALUE, keys);
+	put(&w, MOV_IMM(COUNTER, 0));
+	loop = w.at;
+	put(&w, MOV_REG(R2, COUNTER));
+	put(&w, ALU_IMM(BPF_LSH, R2, 3));
+	put(&w, ALU_REG(BPF_ADD, R2, KEY));
+	put(&w, ALU_IMM(BPF_ADD, R2, first * (int)sizeof(uint64_t)));
+	put_find(&w, map);
+	put(&w, LOAD(BPF_DW, R1, R0, 0));
+	put(&w, ALU_IMM(BPF_ADD, R1, 1));
+	put(&w, STORE(BPF_DW, R0, R1, 0));
+	put_loop_end(&w, loop, KERNEL_PROG_ADDS);
+	put_return(&w);
+	return load(&w);
 }
 
 int kernel_prog_run(int prog, uint32_t repeat)

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * usermap and its peers under google-benchmark: operation/table/entries, 1 and 2 threads, wall time. Unless told
- * otherwise it repeats each benchmark and shuffles the repetitions of all of them, so that what disturbs the machine
- * disturbs all alike; compare the medians of one run, and nothing else.
+ * usermap and its peers under google-benchmark: operation/table/entries, 1 and 2 threads, wall time.
  */
 #include <err.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "gbench.h"
 #include "keys.h"
@@ -21,9 +18,9 @@ enum {
 };
 
 static const struct table_ops *const tables[] = {
-	&usermap_table,	    &usermap_at_once_table,	  &usermap_shared_table, &usermap_program_table,
-	&usermap_bpf_table, &usermap_bpf_unchecked_table, &kernel_table,	 &rculfhash_table,
-	&ck_ht_table,	    &ck_ht_direct_table,	  &ck_rhs_table,	 &tbb_table,
+	&usermap_hash,	   &usermap_at_once_hash,	&usermap_shared_hash, &usermap_program_hash,
+	&usermap_bpf_hash, &usermap_bpf_unchecked_hash, &kernel_hash,	      &rculfhash_table,
+	&ck_ht_table,	   &ck_ht_direct_table,		&ck_rhs_table,	      &tbb_table,
 };
 
 static const struct {
@@ -110,7 +107,7 @@ static void begin(struct fixture *f, enum table_op op, uint32_t n_fresh)
 {
 	pthread_mutex_lock(&lock);
 	if (!f->inside++) {
-		f->keys = keys_get(f->n);
+		f->keys = keys_get(KEYS_RANDOM, f->n);
 		f->generation++;
 		f->start = (f->start + 37 * CHUNK) % f->n;
 		f->n_fresh = op == TABLE_INSERT ? n_fresh : 0;
@@ -266,22 +263,11 @@ static void add_all(void)
 	}
 	for (size_t o = 0; o < sizeof(operations) / sizeof(*operations); o++)
 		if (operations[o].op == TABLE_HIT || operations[o].op == TABLE_BULK)
-			add(&usermap_table, o, 16000000, 1);
+			add(&usermap_hash, o, 16000000, 1);
 }
 
 int main(int argc, char **argv)
 {
-	static char interleave[] = "--benchmark_enable_random_interleaving=true";
-	static char repeat[] = "--benchmark_repetitions=7", medians[] = "--benchmark_display_aggregates_only=true";
-	char **args = calloc((size_t)argc + 4, sizeof(*args));
-
-	if (!args)
-		err(1, NULL);
-	args[0] = argv[0]; /* ours first: what the user says comes later and wins */
-	args[1] = interleave;
-	args[2] = repeat;
-	args[3] = medians;
-	memcpy(args + 4, argv + 1, ((size_t)argc - 1) * sizeof(*args));
 	add_all();
-	return gbench_main(argc + 3, args);
+	return gbench_main(argc, argv);
 }

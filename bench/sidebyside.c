@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The engine and the live kernel side by side, one thread: usermap_bpf() and the native face against bpf(2), the
- * program face against a BPF program. Every cell of the table is the median of many short samples; all cells are
- * sampled once a round, so that what disturbs the machine disturbs all alike. Where bpf(2) is refused, only the
- * engine's columns are filled.
+ * program face against a BPF program. Every cell of a table is the median of many short samples; all cells of a map
+ * type and size are sampled once a round, so that what disturbs the machine disturbs all alike. Where bpf(2) is refused,
+ * only the engine's columns are filled.
  */
 #include <argp.h>
 #include <err.h>
@@ -25,21 +25,56 @@ enum {
 };
 
 /* The rows of one comparison: the first column is the kernel's. */
-static const struct comparison {
+struct comparison {
 	const char *title[COLUMNS];
 	const struct table_ops *table[COLUMNS];
 	enum table_op ops[8];
 	size_t n_ops;
-} comparisons[] = {
-	{ { "bpf(2)", "usermap_bpf", "fds unchecked", "native face" },
-	  { &kernel_table, &usermap_bpf_table, &usermap_bpf_unchecked_table, &usermap_table },
-	  { TABLE_HIT, TABLE_MISS, TABLE_UPDATE, TABLE_CHURN, TABLE_BATCH_LOOKUP, TABLE_BATCH_UPDATE,
-	    TABLE_BATCH_DELETE, TABLE_BULK },
-	  8 },
-	{ { "BPF program", "program face" },
-	  { &kernel_program_table, &usermap_program_table },
-	  { TABLE_HIT, TABLE_UPDATE, TABLE_CHURN },
-	  3 },
+};
+
+enum { COMMANDS, PROGRAMS, COMPARISONS };
+
+static const struct form {
+	const char *name; /* as --type has it */
+	const char *title;
+	enum keys_kind keys;
+	struct comparison comparisons[COMPARISONS];
+} forms[] = {
+
+#define OPS(...) .ops = { __VA_ARGS__ }, .n_ops = sizeof((enum table_op[]){ __VA_ARGS__ }) / sizeof(enum table_op)
+#define COMMAND_TABLES(form)                                                  \
+	.title = { "bpf(2)", "usermap_bpf", "fds unchecked", "native face" }, \
+	.table = { &kernel_##form, &usermap_bpf_##form, &usermap_bpf_unchecked_##form, &usermap_##form }
+#define PROGRAM_TABLES(form) \
+	.title = { "BPF program", "program face" }, .table = { &kernel_program_##form, &usermap_program_##form }
+
+	{ "HASH",
+	  "HASH, 8-byte keys and values",
+	  KEYS_RANDOM,
+	  { { COMMAND_TABLES(hash), OPS(TABLE_HIT, TABLE_MISS, TABLE_UPDATE, TABLE_CHURN, TABLE_BATCH_LOOKUP,
+					TABLE_BATCH_UPDATE, TABLE_BATCH_DELETE, TABLE_BULK) },
+	    { PROGRAM_TABLES(hash), OPS(TABLE_HIT, TABLE_UPDATE, TABLE_CHURN) } } },
+	{ "PERCPU_HASH",
+	  "PERCPU_HASH, 8-byte keys, 8-byte values of all CPUs (programs: of theirs)",
+	  KEYS_RANDOM,
+	  { { COMMAND_TABLES(percpu_hash), OPS(TABLE_HIT, TABLE_UPDATE, TABLE_CHURN, TABLE_BATCH_LOOKUP,
+					       TABLE_BATCH_UPDATE, TABLE_BATCH_DELETE, TABLE_BULK) },
+	    { PROGRAM_TABLES(percpu_hash), OPS(TABLE_HIT, TABLE_UPDATE) } } },
+	{ "PERCPU_ARRAY",
+	  "PERCPU_ARRAY, 8-byte values of all CPUs (programs: of theirs)",
+	  KEYS_INDEXES,
+	  { { COMMAND_TABLES(percpu_array), OPS(TABLE_HIT, TABLE_UPDATE, TABLE_BATCH_LOOKUP, TABLE_BATCH_UPDATE) },
+	    { PROGRAM_TABLES(percpu_array), OPS(TABLE_HIT, TABLE_UPDATE) } } },
+	{ "HASH_LOCK",
+	  "HASH, 64-byte values with a spin lock: BPF_F_LOCK (programs: lock, copy, unlock)",
+	  KEYS_RANDOM,
+	  { { COMMAND_TABLES(locked_hash), OPS(TABLE_HIT, TABLE_UPDATE, TABLE_BATCH_LOOKUP, TABLE_BATCH_UPDATE) },
+	    { PROGRAM_TABLES(locked_hash), OPS(TABLE_HIT, TABLE_UPDATE) } } },
+	{ "ARRAY_LOCK",
+	  "ARRAY, 64-byte values with a spin lock: BPF_F_LOCK (programs: lock, copy, unlock)",
+	  KEYS_INDEXES,
+	  { { COMMAND_TABLES(locked_array), OPS(TABLE_HIT, TABLE_UPDATE, TABLE_BATCH_LOOKUP, TABLE_BATCH_UPDATE) },
+	    { PROGRAM_TABLES(locked_array), OPS(TABLE_HIT, TABLE_UPDATE) } } },
 };
 
 static const char *const op_names[TABLE_OPS] = {
@@ -55,23 +90,32 @@ static const char *const op_names[TABLE_OPS] = {
 
 static const size_t sizes[] = { 10000, 1000000 };
 
-enum { N_COMPARISONS = sizeof(comparisons) / sizeof(*comparisons), N_SIZES = sizeof(sizes) / sizeof(*sizes) };
+enum { N_FORMS = sizeof(forms) / sizeof(*forms), N_SIZES = sizeof(sizes) / sizeof(*sizes) };
 
 struct cell {
 	double sample[MAX_ROUNDS];
 	double median; /* 0: there is none */
 };
 
-static struct cell cells[N_SIZES][N_COMPARISONS][TABLE_OPS][COLUMNS];
-
-static int rounds_done[N_SIZES];
+/* Of one form and size. */
+static struct result {
+	struct cell cells[COMPARISONS][TABLE_OPS][COLUMNS];
+	int rounds;
+} results[N_FORMS][N_SIZES];
 
 static struct {
 	int rounds;
-	int seconds; /* for all: no new round is begun after a size's share of them */
+	int seconds; /* for all: no new round is begun after a form's and size's share of them */
 	bool json;
 	clockid_t clock;
-} options = { .rounds = 15, .seconds = 30, .clock = CLOCK_MONOTONIC };
+	const struct form *form; /* NULL: all */
+	size_t entries;		 /* 0: all sizes */
+} options = { .rounds = 15, .seconds = 60, .clock = CLOCK_MONOTONIC };
+
+static bool is_wanted(size_t f, size_t s)
+{
+	return (!options.form || options.form == &forms[f]) && (!options.entries || options.entries == sizes[s]);
+}
 
 static uint64_t now_ns(clockid_t clock)
 {
@@ -91,6 +135,8 @@ static bool writes_values(enum table_op op)
 {
 	return op == TABLE_UPDATE || op == TABLE_CHURN || op == TABLE_BATCH_UPDATE;
 }
+
+static bool kernel_is_there;
 
 /* ns per operation. The first chunk, untimed, brings the table into the caches that the column before took away. */
 static double sample(const struct table_ops *ops, void *table, enum table_op op, const struct keys *keys,
@@ -119,11 +165,12 @@ static double sample(const struct table_ops *ops, void *table, enum table_op op,
 	return (double)spent / (double)done;
 }
 
-static void *make_table(const struct table_ops *ops, const struct keys *keys)
+/* The first column is the kernel's, which may be refused. */
+static void *make_table(const struct table_ops *ops, int col, const struct keys *keys)
 {
 	void *table = ops->create(keys->n);
 
-	if (!table && ops != &kernel_table && ops != &kernel_program_table)
+	if (!table && (col > 0 || kernel_is_there))
 		err(1, "%s: can't make a table of %zu entries", ops->name, keys->n);
 	if (!table)
 		return NULL;
@@ -154,53 +201,61 @@ static int compare_doubles(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void take_medians(struct cell row[TABLE_OPS][COLUMNS], int rounds)
+static void take_medians(struct result *result)
 {
-	for (int op = 0; op < TABLE_OPS; op++) {
-		for (int col = 0; col < COLUMNS; col++) {
-			struct cell *cell = &row[op][col];
+	struct cell *cell = &result->cells[0][0][0], *end = cell + sizeof(result->cells) / sizeof(*cell);
 
-			qsort(cell->sample, (size_t)rounds, sizeof(double), compare_doubles);
-			cell->median = cell->sample[rounds / 2];
-		}
+	for (; cell < end; cell++) {
+		qsort(cell->sample, (size_t)result->rounds, sizeof(double), compare_doubles);
+		cell->median = cell->sample[result->rounds / 2];
 	}
 }
 
 /* On a terminal the line is overwritten by the next one. */
-static void progress(size_t n, const char *what, int round)
+static void progress(const struct form *form, size_t n, const char *what, int round)
 {
-	const char *format = isatty(STDERR_FILENO) ? "\r\033[K%zu entries: %s %d of %d" : "%zu entries: %s %d of %d\n";
+	const char *before = isatty(STDERR_FILENO) ? "\r\033[K" : "", *after = *before ? "" : "\n";
 
-	if (isatty(STDERR_FILENO) || round % 5 == 0)
-		fprintf(stderr, format, n, what, round, options.rounds);
+	if (*before || round % 5 == 0)
+		fprintf(stderr, "%s%s, %zu entries: %s %d of %d%s", before, form->name, n, what, round, options.rounds,
+			after);
 }
 
-static void measure_size(size_t s)
+static void measure(const struct form *form, const struct keys *keys, struct result *result, uint64_t share)
 {
-	const struct keys *keys = keys_get(sizes[s]);
-	uint64_t start = now_ns(CLOCK_MONOTONIC), share = (uint64_t)options.seconds * 1000000000 / N_SIZES;
-	void *tables[N_COMPARISONS][COLUMNS] = { 0 };
+	uint64_t start = now_ns(CLOCK_MONOTONIC);
+	void *tables[COMPARISONS][COLUMNS] = { 0 };
 	int round = 0;
 
-	progress(keys->n, "filling the maps; rounds done:", 0);
-	for (size_t c = 0; c < N_COMPARISONS; c++)
+	progress(form, keys->n, "filling the maps; rounds done:", 0);
+	for (int c = 0; c < COMPARISONS; c++)
 		for (int col = 0; col < COLUMNS; col++)
-			if (comparisons[c].table[col])
-				tables[c][col] = make_table(comparisons[c].table[col], keys);
+			if (form->comparisons[c].table[col])
+				tables[c][col] = make_table(form->comparisons[c].table[col], col, keys);
 	do {
-		for (size_t c = 0; c < N_COMPARISONS; c++)
-			measure_round(&comparisons[c], tables[c], cells[s][c], keys, round);
-		progress(keys->n, "rounds done:", ++round);
+		for (int c = 0; c < COMPARISONS; c++)
+			measure_round(&form->comparisons[c], tables[c], result->cells[c], keys, round);
+		progress(form, keys->n, "rounds done:", ++round);
 	} while (round < options.rounds && now_ns(CLOCK_MONOTONIC) - start < share);
-	rounds_done[s] = round;
-	for (size_t c = 0; c < N_COMPARISONS; c++) {
-		take_medians(cells[s][c], rounds_done[s]);
+	result->rounds = round;
+	take_medians(result);
+	for (int c = 0; c < COMPARISONS; c++)
 		for (int col = 0; col < COLUMNS; col++)
 			if (tables[c][col])
-				comparisons[c].table[col]->destroy(tables[c][col]);
-	}
+				form->comparisons[c].table[col]->destroy(tables[c][col]);
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K");
+}
+
+static void measure_all(void)
+{
+	uint64_t parts = (options.entries ? 1u : N_SIZES) * (options.form ? 1u : N_FORMS);
+	uint64_t share = (uint64_t)options.seconds * 1000000000 / parts;
+
+	for (size_t f = 0; f < N_FORMS; f++)
+		for (size_t s = 0; s < N_SIZES; s++)
+			if (is_wanted(f, s))
+				measure(&forms[f], keys_get(forms[f].keys, sizes[s]), &results[f][s], share);
 }
 
 /* Ends a line that was padded to its columns. */
@@ -234,51 +289,67 @@ static void print_row(const char *name, const struct cell row[COLUMNS])
 	print_trimmed(line);
 }
 
-static void print_head(size_t entries, const struct comparison *c)
+static void print_head(const struct comparison *c)
 {
 	char line[160];
-	int at = snprintf(line, sizeof(line), "%9zu entries%15s", entries, c->title[0]);
+	int at = snprintf(line, sizeof(line), "%32s", c->title[0]);
 
 	for (int col = 1; col < COLUMNS && c->title[col]; col++)
 		at += snprintf(line + at, sizeof(line) - (size_t)at, "%15s %7s", c->title[col], "");
 	print_trimmed(line);
 }
 
-static void print_tables(bool with_kernel)
+static void print_result(const struct form *form, size_t entries, const struct result *result)
 {
-	printf("HASH, 8-byte keys and values, one thread: ns per operation, batch and bulk: per element%s.\n"
-	       "Medians of %d (10 k) and %d (1 M) interleaved rounds.\n",
-	       with_kernel ? ",\nand how many times faster than the kernel's column" : "", rounds_done[0],
-	       rounds_done[1]);
-	for (size_t s = 0; s < N_SIZES; s++) {
-		for (size_t c = 0; c < N_COMPARISONS; c++) {
-			putchar('\n');
-			print_head(sizes[s], &comparisons[c]);
-			for (size_t o = 0; o < comparisons[c].n_ops; o++)
-				print_row(op_names[comparisons[c].ops[o]], cells[s][c][comparisons[c].ops[o]]);
-		}
+	printf("\n%s; %zu entries, rounds: %d\n", form->title, entries, result->rounds);
+	for (int c = 0; c < COMPARISONS; c++) {
+		const struct comparison *comparison = &form->comparisons[c];
+
+		print_head(comparison);
+		for (size_t o = 0; o < comparison->n_ops; o++)
+			print_row(op_names[comparison->ops[o]], result->cells[c][comparison->ops[o]]);
 	}
 }
 
-static void print_cell_json(size_t s, size_t c, int op, int col)
+static void print_tables(void)
+{
+	printf("One thread, medians: ns per operation, batch and bulk: per element%s.\n",
+	       kernel_is_there ? ", and how many times faster than the kernel's column" : "");
+	for (size_t f = 0; f < N_FORMS; f++)
+		for (size_t s = 0; s < N_SIZES; s++)
+			if (is_wanted(f, s))
+				print_result(&forms[f], sizes[s], &results[f][s]);
+}
+
+static void print_cell_json(size_t f, size_t s, int c, int op, int col)
 {
 	static const char *separator = "";
 
-	printf("%s\n{\"entries\": %zu, \"op\": \"%s\", \"table\": \"%s\", \"ns\": %.2f}", separator, sizes[s],
-	       op_names[op], comparisons[c].table[col]->name, cells[s][c][op][col].median);
+	printf("%s\n{\"type\": \"%s\", \"entries\": %zu, \"op\": \"%s\", \"table\": \"%s\", \"ns\": %.2f}", separator,
+	       forms[f].name, sizes[s], op_names[op], forms[f].comparisons[c].table[col]->name,
+	       results[f][s].cells[c][op][col].median);
 	separator = ",";
 }
 
 static void print_json(void)
 {
-	printf("{\"rounds\": [%d, %d], \"cells\": [", rounds_done[0], rounds_done[1]);
-	for (size_t s = 0; s < N_SIZES; s++)
-		for (size_t c = 0; c < N_COMPARISONS; c++)
-			for (int op = 0; op < TABLE_OPS; op++)
-				for (int col = 0; col < COLUMNS; col++)
-					if (cells[s][c][op][col].median > 0)
-						print_cell_json(s, c, op, col);
+	printf("{\"cells\": [");
+	for (size_t f = 0; f < N_FORMS; f++)
+		for (size_t s = 0; s < N_SIZES; s++)
+			for (int c = 0; c < COMPARISONS; c++)
+				for (int op = 0; op < TABLE_OPS; op++)
+					for (int col = 0; col < COLUMNS; col++)
+						if (results[f][s].cells[c][op][col].median > 0)
+							print_cell_json(f, s, c, op, col);
 	printf("\n]}\n");
+}
+
+static const struct form *find_form(const char *name)
+{
+	for (size_t f = 0; f < N_FORMS; f++)
+		if (strcmp(forms[f].name, name) == 0)
+			return &forms[f];
+	return NULL;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -295,6 +366,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'j':
 		options.json = true;
 		return 0;
+	case 't':
+		options.form = find_form(arg);
+		if (!options.form)
+			argp_error(state, "types: HASH, PERCPU_HASH, PERCPU_ARRAY, HASH_LOCK, ARRAY_LOCK");
+		return 0;
+	case 'e':
+		options.entries = strtoul(arg, NULL, 10);
+		if (options.entries != sizes[0] && options.entries != sizes[1])
+			argp_error(state, "entries: %zu or %zu", sizes[0], sizes[1]);
+		return 0;
 	case 'c':
 		options.clock = CLOCK_THREAD_CPUTIME_ID;
 		return 0;
@@ -305,7 +386,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option option_table[] = {
 	{ "rounds", 'r', "N", 0, "Samples a cell (15)", 0 },
-	{ "seconds", 's', "N", 0, "Begin no new round after about this time (30)", 0 },
+	{ "seconds", 's', "N", 0, "Begin no new round after about this time (60)", 0 },
+	{ "type", 't', "TYPE", 0, "One type of map instead of all", 0 },
+	{ "entries", 'e', "N", 0, "One size, 10000 or 1000000, instead of both", 0 },
 	{ "json", 'j', NULL, 0, "Print JSON instead of a table", 0 },
 	{ "cpu", 'c', NULL, 0, "CPU time instead of wall time, for a busy machine (waiting is not seen)", 0 },
 	{ 0 },
@@ -320,16 +403,16 @@ int main(int argc, char **argv)
 	void *probe;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	probe = kernel_table.create(16);
+	probe = kernel_hash.create(16);
+	kernel_is_there = probe;
 	if (probe)
-		kernel_table.destroy(probe);
+		kernel_hash.destroy(probe);
 	else
 		fprintf(stderr, "bpf(2) is not permitted here (%s): only the engine is measured\n", strerror(errno));
-	for (size_t s = 0; s < N_SIZES; s++)
-		measure_size(s);
+	measure_all();
 	if (options.json)
 		print_json();
 	else
-		print_tables(probe != NULL);
+		print_tables();
 	return 0;
 }

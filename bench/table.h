@@ -49,15 +49,24 @@ struct table_ops {
 	table_loop *loop[TABLE_OPS]; /* NULL: this table has no such operation */
 };
 
-extern const struct table_ops usermap_table;	     /* native face, private, reuse after a grace period */
-extern const struct table_ops usermap_at_once_table; /* native face, private, reuse at once */
-extern const struct table_ops usermap_shared_table;  /* native face, shared memory */
-extern const struct table_ops usermap_program_table; /* program face, pointers inside a section */
-extern const struct table_ops usermap_bpf_table;     /* command face, every fd checked */
-extern const struct table_ops usermap_bpf_unchecked_table;
-extern const struct table_ops kernel_table;	    /* BPF_MAP_TYPE_HASH through bpf(2) */
-int kernel_table_fd(const void *table);		    /* of a table that kernel_table made */
-extern const struct table_ops kernel_program_table; /* the same inside a BPF program; n a multiple of its run */
+/* The tables on both sides of the live kernel, of each form (form.h). */
+#define TABLES_OF_FORM(form)                                                                                         \
+	extern const struct table_ops usermap_##form;	      /* native face, private, reuse after a grace period */ \
+	extern const struct table_ops usermap_program_##form; /* program face, pointers inside a section */          \
+	extern const struct table_ops usermap_bpf_##form;     /* command face, every fd checked */                   \
+	extern const struct table_ops usermap_bpf_unchecked_##form;                                                  \
+	extern const struct table_ops kernel_##form;	     /* the live kernel's map through bpf(2) */              \
+	extern const struct table_ops kernel_program_##form; /* in a BPF program; n is a multiple of its run */      \
+	int kernel_fd_##form(const void *table);	     /* of a table that kernel_form made */
+
+TABLES_OF_FORM(hash)
+TABLES_OF_FORM(percpu_hash)
+TABLES_OF_FORM(percpu_array)
+TABLES_OF_FORM(locked_hash)
+TABLES_OF_FORM(locked_array)
+
+extern const struct table_ops usermap_at_once_hash; /* native face, private, reuse at once */
+extern const struct table_ops usermap_shared_hash;  /* native face, shared memory */
 extern const struct table_ops rculfhash_table;
 extern const struct table_ops ck_ht_table;
 extern const struct table_ops ck_ht_direct_table;

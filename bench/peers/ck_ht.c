@@ -34,9 +34,9 @@ static inline bool table_lookup(void *table, uint64_t key, uint64_t *value)
 	return node;
 }
 
-static inline bool table_insert(void *table, uint64_t key, uint64_t value)
+static inline bool table_insert(void *table, uint64_t key, const uint64_t *value)
 {
-	struct node *node = node_new(key, value);
+	struct node *node = node_new(key, *value);
 	ck_ht_hash_t hash = hash_of(key);
 	ck_ht_entry_t entry;
 
@@ -49,13 +49,13 @@ static inline bool table_insert(void *table, uint64_t key, uint64_t value)
 	return false;
 }
 
-static inline bool table_update(void *table, uint64_t key, uint64_t value)
+static inline bool table_update(void *table, uint64_t key, const uint64_t *value)
 {
 	struct node *node = find(table, key); /* the only writer needs no section */
 
 	if (!node)
 		return table_insert(table, key, value);
-	node_set_value(node, value);
+	node_set_value(node, *value);
 	return true;
 }
 

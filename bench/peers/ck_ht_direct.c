@@ -29,21 +29,21 @@ static inline bool table_lookup(void *table, uint64_t key, uint64_t *value)
 	return found;
 }
 
-static inline bool table_insert(void *table, uint64_t key, uint64_t value)
+static inline bool table_insert(void *table, uint64_t key, const uint64_t *value)
 {
 	ck_ht_hash_t hash = hash_of(key);
 	ck_ht_entry_t entry;
 
-	ck_ht_entry_set_direct(&entry, hash, key, value);
+	ck_ht_entry_set_direct(&entry, hash, key, *value);
 	return ck_ht_put_spmc(table, hash, &entry);
 }
 
-static inline bool table_update(void *table, uint64_t key, uint64_t value)
+static inline bool table_update(void *table, uint64_t key, const uint64_t *value)
 {
 	ck_ht_hash_t hash = hash_of(key);
 	ck_ht_entry_t entry;
 
-	ck_ht_entry_set_direct(&entry, hash, key, value);
+	ck_ht_entry_set_direct(&entry, hash, key, *value);
 	return ck_ht_set_spmc(table, hash, &entry);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A HASH map behind bpf(2) or behind usermap_bpf(): the same code for both, so that they are given equal work. The
+ * A map behind bpf(2) or behind usermap_bpf(): the same code for both, so that they are given equal work. The
  * including file defines first
  *
  *	static inline long command(int cmd, union bpf_attr *attr, unsigned int size);
@@ -13,14 +13,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "keys.h"
+#include "form.h"
+#include "lock_type.h"
 #include "table.h"
 
 struct command_map {
 	int fd;
 	uint32_t walk; /* where the next TABLE_BATCH_LOOKUP goes on */
 	bool walking;
-	uint64_t keys[TABLE_BATCH], values[TABLE_BATCH];
+	form_key keys[TABLE_BATCH];
+	uint64_t values[]; /* TABLE_BATCH of VALUE_WORDS */
 };
 
 #define ATTR_END(field) (offsetof(union bpf_attr, field) + sizeof(((union bpf_attr *)NULL)->field))
@@ -30,37 +32,38 @@ static inline uint64_t address(const void *p)
 	return (uint64_t)(uintptr_t)p;
 }
 
-static inline long command_elem(void *table, int cmd, const uint64_t *key, uint64_t *value, uint64_t flags)
+static inline bool command_elem(void *table, int cmd, uint64_t key, const uint64_t *value, uint64_t flags)
 {
 	unsigned int size = cmd == BPF_MAP_DELETE_ELEM ? ATTR_END(key) : ATTR_END(flags);
+	const form_key map_key = (form_key)key;
 	union bpf_attr attr;
 
 	memset(&attr, 0, ATTR_END(flags));
 	attr.map_fd = (uint32_t)((struct command_map *)table)->fd;
-	attr.key = address(key);
+	attr.key = address(&map_key);
 	attr.value = address(value);
 	attr.flags = flags;
-	return command(cmd, &attr, size);
+	return command(cmd, &attr, size) == 0;
 }
 
 static inline bool table_lookup(void *table, uint64_t key, uint64_t *value)
 {
-	return command_elem(table, BPF_MAP_LOOKUP_ELEM, &key, value, 0) == 0;
+	return command_elem(table, BPF_MAP_LOOKUP_ELEM, key, value, FORM_FLAGS);
 }
 
-static inline bool table_insert(void *table, uint64_t key, uint64_t value)
+static inline bool table_insert(void *table, uint64_t key, const uint64_t *value)
 {
-	return command_elem(table, BPF_MAP_UPDATE_ELEM, &key, &value, BPF_NOEXIST) == 0;
+	return command_elem(table, BPF_MAP_UPDATE_ELEM, key, value, FORM_INSERT | FORM_FLAGS);
 }
 
-static inline bool table_update(void *table, uint64_t key, uint64_t value)
+static inline bool table_update(void *table, uint64_t key, const uint64_t *value)
 {
-	return command_elem(table, BPF_MAP_UPDATE_ELEM, &key, &value, BPF_ANY) == 0;
+	return command_elem(table, BPF_MAP_UPDATE_ELEM, key, value, BPF_ANY | FORM_FLAGS);
 }
 
 static inline bool table_delete(void *table, uint64_t key)
 {
-	return command_elem(table, BPF_MAP_DELETE_ELEM, &key, NULL, 0) == 0;
+	return command_elem(table, BPF_MAP_DELETE_ELEM, key, NULL, 0);
 }
 
 #include "peers/loops.h"
@@ -71,21 +74,23 @@ static size_t command_batch(struct command_map *map, int cmd, const uint64_t *ke
 
 	memset(&attr, 0, ATTR_END(batch));
 	attr.batch.map_fd = (uint32_t)map->fd;
-	attr.batch.keys = address(keys);
+	attr.batch.keys = address(form_keys(keys, map->keys, n));
 	attr.batch.values = address(values);
 	attr.batch.count = n;
+	attr.batch.elem_flags = FORM_FLAGS;
 	return command(cmd, &attr, ATTR_END(batch)) == 0 ? attr.batch.count : 0;
 }
 
 static size_t command_batch_update(void *table, const uint64_t *keys, size_t n, uint32_t generation)
 {
 	struct command_map *map = table;
+	const size_t words = VALUE_WORDS;
 	size_t right = 0;
 
 	for (size_t i = 0, step; i < n; i += step) {
 		step = n - i < TABLE_BATCH ? n - i : TABLE_BATCH;
 		for (size_t j = 0; j < step; j++)
-			map->values[j] = value_for(keys[i + j], generation);
+			value_make(map->values + j * words, words, keys[i + j], generation);
 		right += command_batch(map, BPF_MAP_UPDATE_BATCH, keys + i, map->values, (uint32_t)step);
 	}
 	return right;
@@ -107,6 +112,7 @@ static size_t command_batch_delete(void *table, const uint64_t *keys, size_t n, 
 static size_t command_batch_lookup(void *table, const uint64_t *keys, size_t n, uint32_t generation)
 {
 	struct command_map *map = table;
+	const size_t words = VALUE_WORDS;
 	size_t right = 0;
 
 	(void)keys;
@@ -121,6 +127,7 @@ static size_t command_batch_lookup(void *table, const uint64_t *keys, size_t n, 
 		attr.batch.out_batch = address(&map->walk);
 		attr.batch.keys = address(map->keys);
 		attr.batch.values = address(map->values);
+		attr.batch.elem_flags = FORM_FLAGS;
 		attr.batch.count = n - right < TABLE_BATCH ? (uint32_t)(n - right) : TABLE_BATCH;
 		result = command(BPF_MAP_LOOKUP_BATCH, &attr, ATTR_END(batch));
 		if (result && errno == ENOSPC) /* the next bucket has more entries than were still asked for */
@@ -129,26 +136,45 @@ static size_t command_batch_lookup(void *table, const uint64_t *keys, size_t n, 
 			return 0;
 		map->walking = result == 0;
 		for (uint32_t i = 0; i < attr.batch.count; i++)
-			if (!value_fits(map->values[i], map->keys[i]))
+			if (!value_is_right(map->values + i * words, words, map->keys[i]))
 				return 0;
 		right += attr.batch.count;
 	}
 	return right;
 }
 
+/* The type of values with a spin lock; -1: the form has none, or no type can be had. */
+static int command_load_type(void)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.btf = address(&lock_type);
+	attr.btf_size = sizeof(lock_type);
+	return VALUE_FIRST ? (int)command(BPF_BTF_LOAD, &attr, ATTR_END(btf_log_level)) : -1;
+}
+
 static void *command_create(size_t max_entries)
 {
-	struct command_map *map = calloc(1, sizeof(*map));
+	struct command_map *map = calloc(1, sizeof(*map) + TABLE_BATCH * VALUE_WORDS * sizeof(*map->values));
+	int type = command_load_type();
 	union bpf_attr attr;
 
 	if (!map)
 		return NULL;
 	memset(&attr, 0, sizeof(attr));
-	attr.map_type = BPF_MAP_TYPE_HASH;
-	attr.key_size = sizeof(uint64_t);
-	attr.value_size = sizeof(uint64_t);
+	attr.map_type = FORM_TYPE;
+	attr.key_size = sizeof(form_key);
+	attr.value_size = VALUE_SIZE;
 	attr.max_entries = (uint32_t)max_entries;
+	if (type >= 0) {
+		attr.btf_fd = (uint32_t)type;
+		attr.btf_key_type_id = sizeof(form_key) == 4 ? LOCK_TYPE_U32 : LOCK_TYPE_U64;
+		attr.btf_value_type_id = LOCK_TYPE_VALUE;
+	}
 	map->fd = (int)command(BPF_MAP_CREATE, &attr, ATTR_END(map_extra));
+	if (type >= 0)
+		close(type);
 	if (map->fd >= 0)
 		return map;
 	free(map);

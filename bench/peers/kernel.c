@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The live kernel's preallocated HASH, through bpf(2). */
+/* The live kernel's preallocated map, through bpf(2). */
 #include <linux/bpf.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,14 +11,14 @@ static inline long command(int cmd, union bpf_attr *attr, unsigned int size)
 
 #include "peers/command.h"
 
-int kernel_table_fd(const void *table)
+int FORM_TABLE(kernel_fd)(const void *table)
 {
 	return ((const struct command_map *)table)->fd;
 }
 
-const struct table_ops kernel_table = {
+const struct table_ops FORM_TABLE(kernel) = {
 	.name = "kernel",
-	.note = "HASH through bpf(2), preallocated",
+	.note = "through bpf(2), preallocated",
 	.create = command_create,
 	.destroy = command_destroy,
 	.loop = { COMMAND_LOOPS },

@@ -1,69 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The live kernel's preallocated HASH as a BPF program sees it. The program takes its keys from a ring of the access
+ * The live kernel's preallocated map as a BPF program sees it. The program takes its keys from a ring of the access
  * stream that lies in a map of its own; the keys a loop is called with are not looked at, and n must be a multiple of
  * KERNEL_PROG_RUN. Its own count of right outcomes is what a loop returns.
  */
-#include <linux/bpf.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "form.h"
+#include "kernel_map.h"
 #include "kernel_prog.h"
-#include "keys.h"
 #include "table.h"
 
-enum { KINDS = KERNEL_PROG_CHURN + 1 };
+/* Values with a spin lock are read and written in place; nothing is inserted. */
+enum { KINDS = VALUE_FIRST ? KERNEL_PROG_UPDATE + 1 : KERNEL_PROG_CHURN + 1 };
 
 struct program_table {
-	void *map; /* of kernel_table, which fills it */
+	void *map; /* of the kernel's table of this form, which fills it */
+	const struct keys *keys;
 	struct kernel_prog_maps maps;
-	int prog[KINDS];
+	int prog[KERNEL_PROG_CHURN + 1];
 };
 
-static int create_array(size_t value_size)
+static int access_state(const struct program_table *t, struct kernel_prog_state *state)
 {
-	union bpf_attr attr;
+	const uint32_t zero = 0;
 
-	memset(&attr, 0, sizeof(attr));
-	attr.map_type = BPF_MAP_TYPE_ARRAY;
-	attr.key_size = sizeof(uint32_t);
-	attr.value_size = (__u32)value_size;
-	attr.max_entries = 1;
-	return (int)syscall(__NR_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
-}
-
-static int access_array(int cmd, int fd, void *value)
-{
-	uint32_t zero = 0;
-	union bpf_attr attr;
-
-	memset(&attr, 0, sizeof(attr));
-	attr.map_fd = (__u32)fd;
-	attr.key = (uint64_t)(uintptr_t)&zero;
-	attr.value = (uint64_t)(uintptr_t)value;
-	return (int)syscall(__NR_bpf, cmd, &attr, sizeof(attr));
+	return kernel_map_elem(BPF_MAP_LOOKUP_ELEM, t->maps.state, &zero, state);
 }
 
 /* The ring: the access stream, begun again until the next power of two. */
-static bool make_ring(struct program_table *t, const struct keys *keys)
+static bool make_ring(struct program_table *t)
 {
+	const uint32_t zero = 0;
 	size_t length = 1;
 	uint64_t *ring;
 	bool ok;
 
-	while (length < keys->n)
+	while (length < t->keys->n)
 		length *= 2;
 	ring = malloc(length * sizeof(*ring));
 	if (!ring)
 		return false;
 	for (size_t i = 0; i < length; i++)
-		ring[i] = keys->access[i % keys->n];
+		ring[i] = t->keys->access[i % t->keys->n];
 	t->maps.ring_mask = (uint32_t)length - 1;
-	t->maps.keys = create_array(length * sizeof(*ring));
-	ok = t->maps.keys >= 0 && access_array(BPF_MAP_UPDATE_ELEM, t->maps.keys, ring) == 0;
+	t->maps.keys = kernel_map_create(BPF_MAP_TYPE_ARRAY, sizeof(zero), length * sizeof(*ring), 1);
+	ok = t->maps.keys >= 0 && kernel_map_elem(BPF_MAP_UPDATE_ELEM, t->maps.keys, &zero, ring) == 0;
 	free(ring);
 	return ok;
 }
@@ -72,7 +54,7 @@ static void destroy(void *table)
 {
 	struct program_table *t = table;
 
-	for (int i = 0; i < KINDS; i++)
+	for (int i = 0; i <= KERNEL_PROG_CHURN; i++)
 		if (t->prog[i] >= 0)
 			close(t->prog[i]);
 	if (t->maps.keys >= 0)
@@ -80,7 +62,7 @@ static void destroy(void *table)
 	if (t->maps.state >= 0)
 		close(t->maps.state);
 	if (t->map)
-		kernel_table.destroy(t->map);
+		FORM_TABLE(kernel).destroy(t->map);
 	free(t);
 }
 
@@ -91,13 +73,15 @@ static void *create(size_t max_entries)
 
 	if (!t)
 		return NULL;
-	*t = (struct program_table){ .maps = { .state = -1, .keys = -1 } };
+	*t = (struct program_table){ .keys = keys_get(FORM_KEYS, max_entries),
+				     .maps = { .state = -1, .keys = -1, .locked = VALUE_FIRST } };
 	memset(t->prog, -1, sizeof(t->prog));
-	t->map = kernel_table.create(max_entries);
-	ok = t->map && make_ring(t, keys_get(max_entries));
+	t->map = FORM_TABLE(kernel).create(max_entries);
+	ok = t->map && make_ring(t);
 	if (ok) {
-		t->maps.map = kernel_table_fd(t->map);
-		t->maps.state = create_array(sizeof(struct kernel_prog_state));
+		t->maps.map = FORM_TABLE(kernel_fd)(t->map);
+		t->maps.state =
+			kernel_map_create(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(struct kernel_prog_state), 1);
 		ok = t->maps.state >= 0;
 	}
 	for (int i = 0; ok && i < KINDS; i++) {
@@ -115,9 +99,8 @@ static size_t run(void *table, enum kernel_prog_kind kind, size_t n)
 	struct program_table *t = table;
 	struct kernel_prog_state before, after;
 
-	if (access_array(BPF_MAP_LOOKUP_ELEM, t->maps.state, &before) ||
-	    kernel_prog_run(t->prog[kind], (uint32_t)(n / KERNEL_PROG_RUN)) ||
-	    access_array(BPF_MAP_LOOKUP_ELEM, t->maps.state, &after))
+	if (access_state(t, &before) || kernel_prog_run(t->prog[kind], (uint32_t)(n / KERNEL_PROG_RUN)) ||
+	    access_state(t, &after))
 		return 0;
 	return after.position - before.position == n ? after.right - before.right : 0;
 }
@@ -143,18 +126,54 @@ static size_t loop_churn(void *table, const uint64_t *keys, size_t n, uint32_t g
 	return run(table, KERNEL_PROG_CHURN, n);
 }
 
-static size_t fill(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+/* Of a per-CPU type: the slot of the CPU that it ran on, whichever that was. */
+static bool program_wrote(const struct program_table *t, uint64_t key, uint32_t generation)
 {
-	return kernel_table.loop[TABLE_BATCH_UPDATE](((struct program_table *)table)->map, keys, n, generation);
+	const form_key map_key = (form_key)key;
+	uint64_t value[VALUE_MAX_WORDS];
+	size_t written = 0;
+
+	if (kernel_map_elem(BPF_MAP_LOOKUP_ELEM, t->maps.map, &map_key, value))
+		return false;
+	for (size_t i = VALUE_FIRST; i < VALUE_WORDS; i++)
+		written += value[i] == value_for(key, generation);
+#ifdef FORM_PERCPU
+	return written > 0;
+#else
+	return written == VALUE_WORDS - VALUE_FIRST;
+#endif
 }
 
-const struct table_ops kernel_program_table = {
+/* Whether the last run wrote its values. Runs divide the ring, so its keys are distinct. */
+static size_t loop_verify(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	const struct program_table *t = table;
+	struct kernel_prog_state state;
+	bool written = access_state(t, &state) == 0;
+
+	(void)keys;
+	(void)generation;
+	for (uint32_t i = 0; written && i < KERNEL_PROG_RUN; i++) {
+		uint64_t place = (state.position - KERNEL_PROG_RUN + i) & t->maps.ring_mask;
+
+		written = program_wrote(t, t->keys->access[place % t->keys->n], i);
+	}
+	return written ? n : 0;
+}
+
+static size_t fill(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	return FORM_TABLE(kernel).loop[TABLE_BATCH_UPDATE](((struct program_table *)table)->map, keys, n, generation);
+}
+
+const struct table_ops FORM_TABLE(kernel_program) = {
 	.name = "kernel_program",
-	.note = "HASH inside a BPF program under BPF_PROG_TEST_RUN, preallocated",
+	.note = "inside a BPF program under BPF_PROG_TEST_RUN, preallocated",
 	.create = create,
 	.destroy = destroy,
 	.loop = { [TABLE_HIT] = loop_hit,
 		  [TABLE_UPDATE] = loop_update,
 		  [TABLE_CHURN] = loop_churn,
-		  [TABLE_INSERT] = fill },
+		  [TABLE_INSERT] = fill,
+		  [TABLE_VERIFY] = loop_verify },
 };

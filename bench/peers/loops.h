@@ -2,15 +2,15 @@
 /*
  * The loops of a table (table.h), made from four inline operations that the including file defines first:
  *
- *	static inline bool table_lookup(void *table, uint64_t key, uint64_t *value);   present: copies the value
- *	static inline bool table_insert(void *table, uint64_t key, uint64_t value);    false if present
- *	static inline bool table_update(void *table, uint64_t key, uint64_t value);    inserts or overwrites
- *	static inline bool table_delete(void *table, uint64_t key);                    false if absent
+ *	static inline bool table_lookup(void *table, uint64_t key, uint64_t *value);	    present: copies the value
+ *	static inline bool table_insert(void *table, uint64_t key, const uint64_t *value);  false if present
+ *	static inline bool table_update(void *table, uint64_t key, const uint64_t *value);  inserts or overwrites
+ *	static inline bool table_delete(void *table, uint64_t key);			    false if absent
  *
- * LOOP_ENTER and LOOP_LEAVE stand around each loop, for tables whose users work in long read-side sections.
- * Also C++.
+ * A value is the VALUE_WORDS words of form.h. LOOP_ENTER and LOOP_LEAVE stand around each loop, for tables whose users work
+ * in long read-side sections. Also C++.
  */
-#include "keys.h"
+#include "form.h"
 #include "table.h"
 
 #ifndef LOOP_ENTER
@@ -18,18 +18,47 @@
 #define LOOP_LEAVE() ((void)0)
 #endif
 
+/* A file that defines LOOP_HOLDS has its own way to tell whether a value was written by this generation. */
+#ifndef LOOP_HOLDS
+static inline bool table_holds(void *table, uint64_t key, uint32_t generation)
+{
+	uint64_t value[VALUE_MAX_WORDS];
+
+	return table_lookup(table, key, value) && value_is_of(value, VALUE_WORDS, key, generation);
+}
+#endif
+
+static inline bool loop_finds(void *table, uint64_t key)
+{
+	uint64_t value[VALUE_MAX_WORDS];
+
+	return table_lookup(table, key, value) && value_is_right(value, VALUE_WORDS, key);
+}
+
+static inline bool loop_inserts(void *table, uint64_t key, uint32_t generation)
+{
+	uint64_t value[VALUE_MAX_WORDS];
+
+	value_make(value, VALUE_WORDS, key, generation);
+	return table_insert(table, key, value);
+}
+
+static inline bool loop_updates(void *table, uint64_t key, uint32_t generation)
+{
+	uint64_t value[VALUE_MAX_WORDS];
+
+	value_make(value, VALUE_WORDS, key, generation);
+	return table_update(table, key, value);
+}
+
 static size_t loop_hit(void *table, const uint64_t *keys, size_t n, uint32_t generation)
 {
 	size_t right = 0;
 
 	(void)generation;
 	LOOP_ENTER();
-	for (size_t i = 0; i < n; i++) {
-		uint64_t value;
-
-		if (table_lookup(table, keys[i], &value))
-			right += value_fits(value, keys[i]);
-	}
+	for (size_t i = 0; i < n; i++)
+		right += loop_finds(table, keys[i]);
 	LOOP_LEAVE();
 	return right;
 }
@@ -41,9 +70,9 @@ static size_t loop_miss(void *table, const uint64_t *keys, size_t n, uint32_t ge
 	(void)generation;
 	LOOP_ENTER();
 	for (size_t i = 0; i < n; i++) {
-		uint64_t value;
+		uint64_t value[VALUE_MAX_WORDS];
 
-		right += !table_lookup(table, keys[i], &value);
+		right += !table_lookup(table, keys[i], value);
 	}
 	LOOP_LEAVE();
 	return right;
@@ -55,7 +84,7 @@ static size_t loop_insert(void *table, const uint64_t *keys, size_t n, uint32_t 
 
 	LOOP_ENTER();
 	for (size_t i = 0; i < n; i++)
-		right += table_insert(table, keys[i], value_for(keys[i], generation));
+		right += loop_inserts(table, keys[i], generation);
 	LOOP_LEAVE();
 	return right;
 }
@@ -66,7 +95,7 @@ static size_t loop_update(void *table, const uint64_t *keys, size_t n, uint32_t 
 
 	LOOP_ENTER();
 	for (size_t i = 0; i < n; i++)
-		right += table_update(table, keys[i], value_for(keys[i], generation));
+		right += loop_updates(table, keys[i], generation);
 	LOOP_LEAVE();
 	return right;
 }
@@ -77,7 +106,7 @@ static size_t loop_churn(void *table, const uint64_t *keys, size_t n, uint32_t g
 
 	LOOP_ENTER();
 	for (size_t i = 0; i < n; i++)
-		right += table_delete(table, keys[i]) && table_insert(table, keys[i], value_for(keys[i], generation));
+		right += table_delete(table, keys[i]) && loop_inserts(table, keys[i], generation);
 	LOOP_LEAVE();
 	return right;
 }
@@ -87,14 +116,8 @@ static size_t loop_mixed(void *table, const uint64_t *keys, size_t n, uint32_t g
 	size_t right = 0;
 
 	LOOP_ENTER();
-	for (size_t i = 0; i < n; i++) {
-		uint64_t value;
-
-		if (keys[i] >> 63) /* a bit of a random key: no branch predictor knows it */
-			right += table_update(table, keys[i], value_for(keys[i], generation));
-		else if (table_lookup(table, keys[i], &value))
-			right += value_fits(value, keys[i]);
-	}
+	for (size_t i = 0; i < n; i++) /* by a bit of a random key: no branch predictor knows it */
+		right += keys[i] >> 63 ? loop_updates(table, keys[i], generation) : loop_finds(table, keys[i]);
 	LOOP_LEAVE();
 	return right;
 }
@@ -116,12 +139,8 @@ static size_t loop_verify(void *table, const uint64_t *keys, size_t n, uint32_t 
 	size_t right = 0;
 
 	LOOP_ENTER();
-	for (size_t i = 0; i < n; i++) {
-		uint64_t value;
-
-		if (table_lookup(table, keys[i], &value))
-			right += value == value_for(keys[i], generation);
-	}
+	for (size_t i = 0; i < n; i++)
+		right += table_holds(table, keys[i], generation);
 	LOOP_LEAVE();
 	return right;
 }

@@ -41,7 +41,7 @@ static inline bool table_lookup(void *table, uint64_t key, uint64_t *value)
 	return e;
 }
 
-static inline bool table_insert(void *table, uint64_t key, uint64_t value)
+static inline bool table_insert(void *table, uint64_t key, const uint64_t *value)
 {
 	struct element *e = malloc(sizeof(*e));
 	struct cds_lfht_node *winner;
@@ -49,7 +49,7 @@ static inline bool table_insert(void *table, uint64_t key, uint64_t value)
 	if (!e)
 		return false;
 	e->node.key = key;
-	e->node.value = value;
+	e->node.value = *value;
 	cds_lfht_node_init(&e->link);
 	urcu_memb_read_lock();
 	winner = cds_lfht_add_unique(table, peer_hash(key), element_matches, &key, &e->link);
@@ -59,7 +59,7 @@ static inline bool table_insert(void *table, uint64_t key, uint64_t value)
 	return winner == &e->link;
 }
 
-static inline bool table_update(void *table, uint64_t key, uint64_t value)
+static inline bool table_update(void *table, uint64_t key, const uint64_t *value)
 {
 	struct cds_lfht_iter iter;
 	struct element *e;
@@ -67,7 +67,7 @@ static inline bool table_update(void *table, uint64_t key, uint64_t value)
 	urcu_memb_read_lock();
 	e = find(table, key, &iter);
 	if (e)
-		node_set_value(&e->node, value);
+		node_set_value(&e->node, *value);
 	urcu_memb_read_unlock();
 	return e || table_insert(table, key, value);
 }

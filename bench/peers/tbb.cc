@@ -30,17 +30,17 @@ static inline bool table_lookup(void *table, uint64_t key, uint64_t *value)
 	return true;
 }
 
-static inline bool table_insert(void *table, uint64_t key, uint64_t value)
+static inline bool table_insert(void *table, uint64_t key, const uint64_t *value)
 {
-	return static_cast<map *>(table)->insert(std::make_pair(key, value));
+	return static_cast<map *>(table)->insert(std::make_pair(key, *value));
 }
 
-static inline bool table_update(void *table, uint64_t key, uint64_t value)
+static inline bool table_update(void *table, uint64_t key, const uint64_t *value)
 {
 	map::accessor entry;
 
 	static_cast<map *>(table)->insert(entry, key);
-	entry->second = value;
+	entry->second = *value;
 	return true;
 }
 

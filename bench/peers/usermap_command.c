@@ -21,7 +21,7 @@ static void trust_fds(void *table)
 	usermap_bpf_check_fds(false);
 }
 
-const struct table_ops usermap_bpf_table = {
+const struct table_ops FORM_TABLE(usermap_bpf) = {
 	.name = "usermap_bpf",
 	.note = "command face, each fd checked, shared memory, 4 KiB pages unless shmem THP is on",
 	.create = command_create,
@@ -30,7 +30,7 @@ const struct table_ops usermap_bpf_table = {
 	.loop = { COMMAND_LOOPS },
 };
 
-const struct table_ops usermap_bpf_unchecked_table = {
+const struct table_ops FORM_TABLE(usermap_bpf_unchecked) = {
 	.name = "usermap_bpf_unchecked",
 	.note = "command face, fds remembered",
 	.create = command_create,
