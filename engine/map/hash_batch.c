@@ -259,6 +259,9 @@ HASH_INLINE void take_removed(struct walk *walk, uint32_t bucket, const uint64_t
 {
 	struct line *line = hash_line(walk->h, bucket);
 
+	/* as in try_delete: before anything waits */
+	credit_give(walk->h->cpu_lines, walk->w->cpu, walk->bucket.n);
+	credit_unmark(walk->w->record);
 	if (kind.percpu)
 		settle_bucket(walk);
 	for (uint32_t i = 0; i < walk->bucket.n; i++) {
@@ -274,8 +277,6 @@ HASH_INLINE void take_removed(struct walk *walk, uint32_t bucket, const uint64_t
 		hash_removed_load(walk->h, walk->w, value_room(walk, i, kind), index, kind);
 		hash_discard(walk->h, walk->w, index, kind);
 	}
-	credit_give(walk->h->cpu_lines, walk->w->cpu, walk->bucket.n);
-	credit_unmark(walk->w->record);
 }
 
 /* A bucket's entries, removed and copied. As take_copies. */

@@ -49,13 +49,14 @@ HASH_INLINE int try_delete(struct hash *h, struct writer *w, const struct hash_t
 	if (err)
 		return err;
 	index = hash_unlink(h, w, t->line, &place, kind);
+	/* now: what follows may wait, and no insert shall find the map full meanwhile */
+	credit_give(h->cpu_lines, w->cpu, 1);
+	credit_unmark(w->record);
 	if (value && kind.percpu)
 		hash_settle(h, w, &index, 1);
 	if (value)
 		hash_removed_load(h, w, value, index, kind);
 	hash_discard(h, w, index, kind);
-	credit_give(h->cpu_lines, w->cpu, 1);
-	credit_unmark(w->record);
 	return 0;
 }
 
