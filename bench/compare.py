@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures usermap against its targets: the peers (bench/micro) and the live kernel (bench/sidebyside).
+"""Measures usermap against its targets: the peers (bench/micro) and the live kernel (bench/sidebyside, bench/lru).
 
 Prints each target beside the ratio that was measured, and exits with 1 if one is missed; then, of the types that have no
 targets, what was measured beside the kernel's, and the ways to count (bench/counters). Every ratio is one of medians of
@@ -55,6 +55,11 @@ def run_micro(build, repetitions, cpu):
     return run_gbench(build, "micro", repetitions, cpu, f"{wanted}|{two}|{bulk}")
 
 
+def run_lru(build, repetitions, cpu):
+    # The kernel's maps of a million entries take seconds to make: few of them, and no new ones for every repetition.
+    return run_gbench(build, "lru", repetitions, cpu, "^(evict|cache|hit)/|/10000/")
+
+
 def run_sidebyside(build, rounds, cpu):
     """{(type, op, table, entries): ns per operation}, of medians."""
     progress(f"{rounds} interleaved rounds of bench/sidebyside")
@@ -100,8 +105,32 @@ def kernel_target(ns, op, entries, kernel, table, wanted):
     return Target(f"{op} {size_name(entries)}, {table} against {kernel}", wanted, base / own, base, own)
 
 
+def lru_targets(ns):
+    for entries in SIZES:
+        size = size_name(entries)
+        for kind in ["hash", "percpu_hash"]:
+            form = f"lru_{kind}"
+            if ("evict", f"kernel_program_{form}", entries, 1) in ns:
+                for own, base, wanted in [(form, form, 1.5), (f"{form}_own", f"{form}_own", 1.5), (f"{form}_s3fifo", form, 2)]:
+                    yield lru_target(ns, f"evict {size}, {own} against the kernel's", wanted,
+                                     ("evict", f"kernel_program_{base}", entries, 1),
+                                     ("evict", f"usermap_program_{own}", entries, 1))
+                yield lru_target(ns, f"hit {size}, {form} against the kernel's", 1,
+                                 ("hit", f"kernel_program_{form}", entries, 1), ("hit", f"usermap_program_{form}", entries, 1))
+            for own in [form, f"{form}_s3fifo"]:
+                yield lru_target(ns, f"hit {size}, {own} against {kind}", 1, ("hit", f"usermap_program_{kind}", entries, 1),
+                                 ("hit", f"usermap_program_{own}", entries, 1))
+                yield lru_target(ns, f"evict {size}, {own}, two threads against one", 1.5,
+                                 ("evict", f"usermap_program_{own}", entries, 1),
+                                 ("evict", f"usermap_program_{own}", entries, 2))
+
+
+def lru_target(ns, name, wanted, base, own):
+    return Target(name, wanted, ns[base] / ns[own], ns[base], ns[own])
+
+
 def print_targets(targets):
-    print(f"{'HASH':62} {'wanted':>7} {'measured':>8} {'ns':>17}")
+    print(f"{'target':62} {'wanted':>7} {'measured':>8} {'ns':>17}")
     for t in targets:
         verdict = "pass" if t.ratio >= t.wanted else "MISS"
         print(f"{t.name:62} {t.wanted:6.2f}x {t.ratio:7.2f}x {t.base_ns:8.1f}{t.ns:9.1f}  {verdict}")
@@ -120,6 +149,21 @@ def print_types(ns):
             if None not in cells:
                 print(f"{kind + ' ' + op:28} {size_name(entries):>5} {cells[0]:14.1f}" +
                       "".join(f"{own:15.1f} {cells[0] / own:7.2f}x" for own in cells[1:]))
+
+
+def print_lru(ns):
+    """A row an operation, a column a kind of map."""
+    columns = [("kernel", "kernel_program_lru_{}"), ("engine", "usermap_program_lru_{}"),
+               ("S3-FIFO", "usermap_program_lru_{}_s3fifo"), ("kernel, own", "kernel_program_lru_{}_own"),
+               ("engine, own", "usermap_program_lru_{}_own"), ("HASH", "usermap_program_{}"),
+               ("at once", "usermap_program_at_once_{}")]
+    for kind in ["hash", "percpu_hash"]:
+        print("\n" + f"{'lru_' + kind + ', in programs':32}" + "".join(f"{title:>14}" for title, _ in columns))
+        for op, entries, threads in sorted({(op, entries, threads) for op, _, entries, threads in ns}):
+            cells = [ns.get((op, name.format(kind), entries, threads)) for _, name in columns]
+            if any(cells):
+                print(f"{op:15}{size_name(entries):>5}{f' x {threads}' if threads > 1 else '':12}" +
+                      "".join(f"{cell:14.1f}" if cell else f"{'':14}" for cell in cells))
 
 
 def print_counters(ns):
@@ -142,8 +186,9 @@ def main():
     args = parser.parse_args()
     peers = run_micro(args.build, 3 if args.quick else 11, args.cpu)
     kernel = run_sidebyside(args.build, 5 if args.quick else 25, args.cpu)
+    lru = run_lru(args.build, 3 if args.quick else 11, args.cpu)
     counters = run_gbench(args.build, "counters", 3 if args.quick else 11, args.cpu)
-    targets = list(peer_targets(peers))
+    targets = list(peer_targets(peers)) + list(lru_targets(lru))
     kernel_is_there = any(table == "kernel_program" for _, _, table, _ in kernel)
     if kernel_is_there:
         targets += kernel_targets(kernel)
@@ -153,6 +198,7 @@ def main():
         json.dump({"targets": [t._asdict() for t in targets],
                    "peers": [dict(zip(("op", "table", "entries", "threads"), key), ns=ns) for key, ns in peers.items()],
                    "kernel": [dict(zip(("type", "op", "table", "entries"), key), ns=ns) for key, ns in kernel.items()],
+                   "lru": [dict(zip(("op", "table", "entries", "threads"), key), ns=ns) for key, ns in lru.items()],
                    "counters": [dict(zip(("way", "counters", "threads"), key[1:]), ns=ns)
                                 for key, ns in counters.items()]},
                   sys.stdout, indent=1)
@@ -160,6 +206,7 @@ def main():
         print_targets(targets)
         if kernel_is_there:
             print_types(kernel)
+        print_lru(lru)
         print_counters(counters)
     sys.exit(any(t.ratio < t.wanted for t in targets))
 

@@ -7,6 +7,9 @@
  *	FORM_ARRAY	keys are indexes
  *	FORM_PERCPU	a value for each CPU: commands copy all of them
  *	FORM_LOCKED	values of 64 bytes with a spin lock: every copy goes with BPF_F_LOCK
+ *	FORM_LRU	evicts; has room for its keys and for what CPUs keep free
+ *	FORM_OWN	of these: with BPF_F_NO_COMMON_LRU, each CPU's share has that room
+ *	FORM_S3FIFO	of these: the engine's other eviction
  *
  * With none of them: HASH, 8-byte keys and values. The peers are of this form. Also C++.
  */
@@ -29,10 +32,21 @@ typedef uint32_t form_key;
 #define FORM_PERCPU_TYPE BPF_MAP_TYPE_PERCPU_ARRAY
 #else
 typedef uint64_t form_key;
-#define FORM_KEYS	 KEYS_RANDOM
-#define FORM_INSERT	 BPF_NOEXIST
+#define FORM_KEYS   KEYS_RANDOM
+#define FORM_INSERT BPF_NOEXIST
+#ifdef FORM_LRU
+#define FORM_PLAIN_TYPE	 BPF_MAP_TYPE_LRU_HASH
+#define FORM_PERCPU_TYPE BPF_MAP_TYPE_LRU_PERCPU_HASH
+#else
 #define FORM_PLAIN_TYPE	 BPF_MAP_TYPE_HASH
 #define FORM_PERCPU_TYPE BPF_MAP_TYPE_PERCPU_HASH
+#endif
+#endif
+
+#ifdef FORM_OWN
+enum { FORM_MAP_FLAGS = BPF_F_NO_COMMON_LRU };
+#else
+enum { FORM_MAP_FLAGS = 0 };
 #endif
 
 /* A value in a caller's buffer is VALUE_WORDS words: of a per-CPU type, one a CPU. A program's is this CPU's alone: its
@@ -83,6 +97,15 @@ static inline bool value_is_of(const uint64_t *value, size_t words, uint64_t key
 	for (size_t i = VALUE_FIRST; i < words; i++)
 		right &= value[i] == value_for(key, generation);
 	return right;
+}
+
+/* The entries of a map that holds n keys. */
+static inline uint32_t form_entries(size_t n)
+{
+#ifdef FORM_LRU
+	n = keys_lru_share(n);
+#endif
+	return (uint32_t)(FORM_MAP_FLAGS & BPF_F_NO_COMMON_LRU ? n * keys_cpus() : n);
 }
 
 /* n keys of a stream in the map's size, for a batch: the stream itself, or made in room. */

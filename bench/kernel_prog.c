@@ -2,6 +2,8 @@
 /* The BPF programs of kernel_prog.h, instruction by instruction. */
 #include "kernel_prog.h"
 
+#include "keys.h"
+
 #include <linux/bpf.h>
 #include <stddef.h>
 #include <string.h>
@@ -67,23 +69,49 @@ static void put_key(struct writer *w, const struct kernel_prog_maps *maps)
 	put(w, ALU_REG(BPF_ADD, KEY, R1));
 }
 
-/* R0 = address of the value of the key at R2 */
-static void put_find(struct writer *w, int map)
+/* KEY = address of keys_fresh(POSITION + COUNTER) */
+static void put_fresh_key(struct writer *w)
+{
+	const uint64_t step = KEYS_FRESH_STEP;
+
+	put(w, insn(BPF_LD | BPF_DW | BPF_IMM, R1, 0, 0, (int)(uint32_t)step));
+	put(w, insn(0, 0, 0, 0, (int)(uint32_t)(step >> 32)));
+	put(w, MOV_REG(R2, POSITION));
+	put(w, ALU_REG(BPF_ADD, R2, COUNTER));
+	put(w, ALU_REG(BPF_MUL, R1, R2));
+	put(w, STORE(BPF_DW, FRAME, R1, -16));
+	put(w, MOV_REG(KEY, FRAME));
+	put(w, ALU_IMM(BPF_ADD, KEY, -16));
+}
+
+/* R0 = address of the value of the key at R2, or 0 */
+static void put_ask(struct writer *w, int map)
 {
 	put_map(w, R1, BPF_PSEUDO_MAP_FD, map);
 	put(w, CALL(BPF_FUNC_map_lookup_elem));
+}
+
+static void put_find(struct writer *w, int map)
+{
+	put_ask(w, map);
 	put_next_if(w, NEXT_IF_IMM(BPF_JEQ, R0, 0));
+}
+
+/* Goes on only if the value at R0 fits the key. */
+static void put_compare(struct writer *w)
+{
+	put(w, LOAD(BPF_DW, R0, R0, 0)); /* all of the value, compared by its low half: value_fits() of keys.h */
+	put(w, ALU_IMM(BPF_LSH, R0, 32));
+	put(w, LOAD(BPF_DW, R1, KEY, 0));
+	put(w, ALU_IMM(BPF_LSH, R1, 32));
+	put_next_if(w, NEXT_IF_REG(BPF_JNE, R0, R1));
 }
 
 static void put_lookup(struct writer *w, const struct kernel_prog_maps *maps)
 {
 	put(w, MOV_REG(R2, KEY));
 	put_find(w, maps->map);
-	put(w, LOAD(BPF_DW, R0, R0, 0)); /* all of the value, compared by its low half: value_fits() of keys.h */
-	put(w, ALU_IMM(BPF_LSH, R0, 32));
-	put(w, LOAD(BPF_DW, R1, KEY, 0));
-	put(w, ALU_IMM(BPF_LSH, R1, 32));
-	put_next_if(w, NEXT_IF_REG(BPF_JNE, R0, R1));
+	put_compare(w);
 }
 
 /* R5 = value_for() of keys.h, with COUNTER as the generation */
@@ -106,6 +134,36 @@ static void put_update(struct writer *w, const struct kernel_prog_maps *maps, in
 	put(w, MOV_IMM(R4, flags));
 	put(w, CALL(BPF_FUNC_map_update_elem));
 	put_next_if(w, NEXT_IF_IMM(BPF_JNE, R0, 0));
+}
+
+/* Makes the jump at @at go to where the next instruction will be. */
+static void land(struct writer *w, int at)
+{
+	w->code[at] |= (uint64_t)(uint16_t)(w->at - at - 1) << 16;
+}
+
+static void put_count(struct writer *w, size_t field, int by_reg, int by)
+{
+	put(w, LOAD(BPF_DW, R1, STATE, (int)field));
+	put(w, by_reg ? ALU_REG(BPF_ADD, R1, by) : ALU_IMM(BPF_ADD, R1, by));
+	put(w, STORE(BPF_DW, STATE, R1, (int)field));
+}
+
+static void put_cache(struct writer *w, const struct kernel_prog_maps *maps)
+{
+	int to_hit, to_end;
+
+	put(w, MOV_REG(R2, KEY));
+	put_ask(w, maps->map);
+	to_hit = w->at;
+	put(w, insn(BPF_JMP | BPF_JNE | BPF_K, R0, 0, 0, 0));
+	put_update(w, maps, BPF_ANY);
+	to_end = w->at;
+	put(w, insn(BPF_JMP | BPF_JA, 0, 0, 0, 0));
+	land(w, to_hit);
+	put_compare(w);
+	put_count(w, offsetof(struct kernel_prog_state, hits), 0, 1);
+	land(w, to_end);
 }
 
 /* Takes or releases the lock in the value whose address is in the frame at -8. */
@@ -160,18 +218,11 @@ static void put_delete(struct writer *w, const struct kernel_prog_maps *maps)
 	put_next_if(w, NEXT_IF_IMM(BPF_JNE, R0, 0));
 }
 
-static void put_count(struct writer *w, size_t field, int by_reg, int by)
-{
-	put(w, LOAD(BPF_DW, R1, STATE, (int)field));
-	put(w, by_reg ? ALU_REG(BPF_ADD, R1, by) : ALU_IMM(BPF_ADD, R1, by));
-	put(w, STORE(BPF_DW, STATE, R1, (int)field));
-}
-
 /* Ends the loop's body: counts to @n, from the start again at @loop. */
 static void put_loop_end(struct writer *w, int loop, int n)
 {
 	for (int i = 0; i < w->n_to_next; i++)
-		w->code[w->to_next[i]] |= (uint64_t)(w->at - w->to_next[i] - 1) << 16;
+		land(w, w->to_next[i]);
 	put(w, ALU_IMM(BPF_ADD, COUNTER, 1));
 	put(w, insn(BPF_JMP | BPF_JLT | BPF_K, COUNTER, 0, loop - w->at - 1, n));
 }
@@ -182,15 +233,8 @@ static void put_return(struct writer *w)
 	put(w, EXIT());
 }
 
-static void write_program(struct writer *w, enum kernel_prog_kind kind, const struct kernel_prog_maps *maps)
+static void put_operation(struct writer *w, enum kernel_prog_kind kind, const struct kernel_prog_maps *maps)
 {
-	int loop;
-
-	put_map(w, STATE, BPF_PSEUDO_MAP_VALUE, maps->state);
-	put(w, LOAD(BPF_DW, POSITION, STATE, offsetof(struct kernel_prog_state, position)));
-	put(w, MOV_IMM(COUNTER, 0));
-	loop = w->at;
-	put_key(w, maps);
 	switch (kind) {
 	case KERNEL_PROG_LOOKUP:
 		if (maps->locked)
@@ -208,7 +252,28 @@ static void write_program(struct writer *w, enum kernel_prog_kind kind, const st
 		put_delete(w, maps);
 		put_update(w, maps, BPF_NOEXIST);
 		break;
+	case KERNEL_PROG_FRESH:
+		put_update(w, maps, BPF_ANY);
+		break;
+	case KERNEL_PROG_CACHE:
+		put_cache(w, maps);
+		break;
 	}
+}
+
+static void write_program(struct writer *w, enum kernel_prog_kind kind, const struct kernel_prog_maps *maps)
+{
+	int loop;
+
+	put_map(w, STATE, BPF_PSEUDO_MAP_VALUE, maps->state);
+	put(w, LOAD(BPF_DW, POSITION, STATE, offsetof(struct kernel_prog_state, position)));
+	put(w, MOV_IMM(COUNTER, 0));
+	loop = w->at;
+	if (kind == KERNEL_PROG_FRESH)
+		put_fresh_key(w);
+	else
+		put_key(w, maps);
+	put_operation(w, kind, maps);
 	put_count(w, offsetof(struct kernel_prog_state, right), 0, 1);
 	put_loop_end(w, loop, KERNEL_PROG_RUN);
 	put_count(w, offsetof(struct kernel_prog_state, position), 1, COUNTER);

@@ -20,19 +20,24 @@ enum {
 struct kernel_prog_state {
 	uint64_t position; /* in the ring, of the next run; grows for ever */
 	uint64_t right;	   /* operations with the right outcome */
+	uint64_t hits;	   /* of CACHE: the key was found, and the value fits it */
 };
 
 enum kernel_prog_kind {
 	KERNEL_PROG_LOOKUP, /* right: found, and the value fits the key */
 	KERNEL_PROG_UPDATE, /* right: stored */
 	KERNEL_PROG_CHURN,  /* right: deleted, then inserted with BPF_NOEXIST */
+	KERNEL_PROG_FRESH,  /* the key is keys_fresh() of its position, from no ring. right: stored */
+	KERNEL_PROG_CACHE,  /* right: found, and the value fits the key; or absent, and stored */
 };
+
+enum { KERNEL_PROG_KINDS = KERNEL_PROG_CACHE + 1 };
 
 struct kernel_prog_maps {
 	int map;	    /* 8-byte keys or indexes; 8-byte values, or as follows */
 	bool locked;	    /* values have a spin lock: programs read and write them under it */
 	int state;	    /* an ARRAY of one struct kernel_prog_state */
-	int keys;	    /* an ARRAY of one value: the ring's keys */
+	int keys;	    /* an ARRAY of one value: the ring's keys; of FRESH: not used */
 	uint32_t ring_mask; /* the ring's length - 1; the length is a power of two */
 };
 

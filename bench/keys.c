@@ -4,7 +4,10 @@
 
 #include <err.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "hitratio/trace.h"
 
 /* A bijection of 64-bit numbers (the finalizer of splitmix64): distinct inputs make distinct, random-looking keys. */
 static uint64_t mix(uint64_t x)
@@ -49,6 +52,40 @@ const struct keys *keys_get(enum keys_kind kind, size_t n)
 	if (kind == KEYS_RANDOM && n <= KEYS_ABSENT_MAX)
 		k->absent = make_stream(kind, n, base + n, 3ull << 40);
 	return k;
+}
+
+static const struct trace_kind *find_trace(const char *name)
+{
+	for (size_t i = 0; i < trace_n_kinds; i++)
+		if (strcmp(trace_kinds[i].name, name) == 0)
+			return &trace_kinds[i];
+	errx(1, "no trace %s", name);
+}
+
+const struct keys_trace *keys_trace_get(size_t n)
+{
+	static struct keys_trace made[2];
+	struct keys_trace *t = made, *end = made + 2;
+	struct trace numbers;
+	size_t length = 4;
+	uint64_t *keys;
+
+	for (; t < end && t->n; t++)
+		if (t->n == n)
+			return t;
+	if (t == end)
+		errx(1, "too many traces");
+	while (length < 4 * n)
+		length *= 2;
+	keys = malloc(length * sizeof(*keys));
+	if (!keys)
+		err(1, "trace of %zu", length);
+	numbers = trace_make(find_trace("zipf-0.99"), (uint32_t)n, length, 1);
+	for (size_t i = 0; i < length; i++)
+		keys[i] = mix(1 + numbers.keys[i]);
+	free(numbers.keys);
+	*t = (struct keys_trace){ .n = n, .mask = length - 1, .keys = keys };
+	return t;
 }
 
 size_t keys_cpus(void)

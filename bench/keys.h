@@ -30,12 +30,36 @@ struct keys {
 
 #define KEYS_ABSENT_MAX (2u << 20)
 
+/* Requests to a cache: keys as often as Zipf's law with exponent 0.99 has them, of ten times the keys that the cache holds. */
+struct keys_trace {
+	size_t n;    /* keys that the cache holds */
+	size_t mask; /* the trace's length - 1; the length is a power of two, and at least four times n */
+	const uint64_t *keys;
+};
+
 /* The streams for @n keys, made once and kept until exit. Not thread-safe: the first call comes from one thread. */
 const struct keys *keys_get(enum keys_kind kind, size_t n);
+const struct keys_trace *keys_trace_get(size_t n);
+
+/* Key number @i of a stream in which none comes twice; cheap enough to be made where it's used. Where each thread needs a
+ * stream of its own, that of thread t begins at t * KEYS_THREAD_STEP. */
+#define KEYS_FRESH_STEP	 0x9e3779b97f4a7c15u
+#define KEYS_THREAD_STEP (UINT64_C(1) << 40 | 341 * 1024)
+static inline uint64_t keys_fresh(uint64_t i)
+{
+	return i * KEYS_FRESH_STEP;
+}
 
 /* The possible CPUs of this machine: how many values a per-CPU map has a key. */
 enum { KEYS_MAX_CPUS = 4096 };
 size_t keys_cpus(void);
+
+/* Entries of an LRU map, or of a CPU's share of one, in which n keys stay: every CPU keeps up to 128 elements free, for which
+ * the others would evict. */
+static inline size_t keys_lru_share(size_t n)
+{
+	return n + 256 * keys_cpus();
+}
 
 /*
  * A value carries its key's low half and the generation of its writer: a reader can tell a right value from a wrong

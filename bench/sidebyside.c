@@ -8,9 +8,11 @@
 #include <argp.h>
 #include <err.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,17 +24,25 @@ enum {
 	SAMPLE_NS = 4000000,
 	MAX_ROUNDS = 101,
 	COLUMNS = 4,
+	MAX_OPS = 8, /* in a comparison */
 };
 
 /* The rows of one comparison: the first column is the kernel's. */
 struct comparison {
 	const char *title[COLUMNS];
 	const struct table_ops *table[COLUMNS];
-	enum table_op ops[8];
+	enum table_op ops[MAX_OPS];
 	size_t n_ops;
 };
 
-enum { COMMANDS, PROGRAMS, COMPARISONS };
+enum { COMPARISONS = 4 };
+
+/* What a column of a comparison measures. */
+struct column {
+	const struct table_ops *ops;
+	void *table;	/* NULL: there is none */
+	uint64_t fresh; /* keys stored in it that were never there before, by TABLE_FRESH */
+};
 
 static const struct form {
 	const char *name; /* as --type has it */
@@ -47,6 +57,9 @@ static const struct form {
 	.table = { &kernel_##form, &usermap_bpf_##form, &usermap_bpf_unchecked_##form, &usermap_##form }
 #define PROGRAM_TABLES(form) \
 	.title = { "BPF program", "program face" }, .table = { &kernel_program_##form, &usermap_program_##form }
+#define EVICTION_TABLES(form)                                  \
+	.title = { "BPF program", "program face", "S3-FIFO" }, \
+	.table = { &kernel_program_##form, &usermap_program_##form, &usermap_program_##form##_s3fifo }
 
 	{ "HASH",
 	  "HASH, 8-byte keys and values",
@@ -65,6 +78,23 @@ static const struct form {
 	  KEYS_INDEXES,
 	  { { COMMAND_TABLES(percpu_array), OPS(TABLE_HIT, TABLE_UPDATE, TABLE_BATCH_LOOKUP, TABLE_BATCH_UPDATE) },
 	    { PROGRAM_TABLES(percpu_array), OPS(TABLE_HIT, TABLE_UPDATE) } } },
+	/* Maps that keep their keys; then others, that are full and evict. */
+	{ "LRU_HASH",
+	  "LRU_HASH, 8-byte keys and values",
+	  KEYS_RANDOM,
+	  { { COMMAND_TABLES(lru_hash), OPS(TABLE_HIT, TABLE_UPDATE, TABLE_CHURN, TABLE_BATCH_LOOKUP,
+					    TABLE_BATCH_UPDATE, TABLE_BATCH_DELETE, TABLE_BULK) },
+	    { EVICTION_TABLES(lru_hash), OPS(TABLE_HIT, TABLE_UPDATE, TABLE_CHURN) },
+	    { COMMAND_TABLES(lru_hash), OPS(TABLE_FRESH) },
+	    { EVICTION_TABLES(lru_hash), OPS(TABLE_FRESH) } } },
+	{ "LRU_PERCPU_HASH",
+	  "LRU_PERCPU_HASH, 8-byte keys, 8-byte values of all CPUs (programs: of theirs)",
+	  KEYS_RANDOM,
+	  { { COMMAND_TABLES(lru_percpu_hash), OPS(TABLE_HIT, TABLE_UPDATE, TABLE_CHURN, TABLE_BATCH_LOOKUP,
+						   TABLE_BATCH_UPDATE, TABLE_BATCH_DELETE, TABLE_BULK) },
+	    { EVICTION_TABLES(lru_percpu_hash), OPS(TABLE_HIT, TABLE_UPDATE) },
+	    { COMMAND_TABLES(lru_percpu_hash), OPS(TABLE_FRESH) },
+	    { EVICTION_TABLES(lru_percpu_hash), OPS(TABLE_FRESH) } } },
 	{ "HASH_LOCK",
 	  "HASH, 64-byte values with a spin lock: BPF_F_LOCK (programs: lock, copy, unlock)",
 	  KEYS_RANDOM,
@@ -86,6 +116,7 @@ static const char *const op_names[TABLE_OPS] = {
 	[TABLE_BATCH_UPDATE] = "batch update",
 	[TABLE_BATCH_DELETE] = "batch delete",
 	[TABLE_BULK] = "bulk lookup",
+	[TABLE_FRESH] = "insert+evict",
 };
 
 static const size_t sizes[] = { 10000, 1000000 };
@@ -133,63 +164,87 @@ static void must_be_right(const struct table_ops *ops, enum table_op op, size_t 
 
 static bool writes_values(enum table_op op)
 {
-	return op == TABLE_UPDATE || op == TABLE_CHURN || op == TABLE_BATCH_UPDATE;
+	return op == TABLE_UPDATE || op == TABLE_CHURN || op == TABLE_BATCH_UPDATE || op == TABLE_FRESH;
+}
+
+/* A chunk that was just written is in the table; of one that evicts, its end. */
+static void must_hold(const struct table_ops *ops, void *table, enum table_op op, const uint64_t *chunk,
+		      uint32_t generation)
+{
+	size_t n = op == TABLE_FRESH ? TABLE_LAST : CHUNK;
+
+	must_be_right(ops, op, ops->loop[TABLE_VERIFY](table, chunk + CHUNK - n, n, generation), n);
 }
 
 static bool kernel_is_there;
 
-/* ns per operation. The first chunk, untimed, brings the table into the caches that the column before took away. */
-static double sample(const struct table_ops *ops, void *table, enum table_op op, const struct keys *keys,
-		     uint32_t round)
+/* The keys of a chunk: the stream's part number i of this round; or such as no table has ever seen. */
+static const uint64_t *chunk_of(const struct keys *keys, enum table_op op, size_t i)
 {
 	const uint64_t *stream = op == TABLE_MISS ? keys->absent : keys->access;
-	size_t places = keys->n / CHUNK, done = 0;
+	static uint64_t fresh[CHUNK], made;
+
+	if (op != TABLE_FRESH)
+		return stream + i % (keys->n / CHUNK) * CHUNK;
+	for (size_t j = 0; j < CHUNK; j++)
+		fresh[j] = keys_fresh(made++);
+	return fresh;
+}
+
+/* ns per operation. The first chunk, untimed, brings the table into the caches that the column before took away; a table
+ * that is to evict has less room beside its keys than that, so it's full. */
+static double sample(struct column *column, enum table_op op, const struct keys *keys, uint32_t round)
+{
+	const struct table_ops *ops = column->ops;
+	size_t done = 0;
 	uint32_t generation = round * TABLE_OPS + op + 1; /* no writer before has used it */
 	uint64_t spent = 0;
 
 	for (uint32_t i = 0; i == 0 || spent < SAMPLE_NS; i++) {
-		const uint64_t *chunk = stream + (round * 31 + i) % places * CHUNK;
+		const uint64_t *chunk = chunk_of(keys, op, round * 31 + i);
 		uint64_t start = now_ns(options.clock);
-		size_t right = ops->loop[op](table, chunk, CHUNK, generation);
+		size_t right = ops->loop[op](column->table, chunk, CHUNK, generation);
 
 		if (i) {
 			spent += now_ns(options.clock) - start;
 			done += CHUNK;
 		}
 		must_be_right(ops, op, right, CHUNK);
+		column->fresh += op == TABLE_FRESH ? CHUNK : 0;
 		if (op == TABLE_BATCH_DELETE)
-			must_be_right(ops, op, ops->loop[TABLE_BATCH_UPDATE](table, chunk, CHUNK, generation), CHUNK);
+			must_be_right(ops, op, ops->loop[TABLE_BATCH_UPDATE](column->table, chunk, CHUNK, generation),
+				      CHUNK);
 		if (round == 0 && i == 0 && writes_values(op) && ops->loop[TABLE_VERIFY])
-			must_be_right(ops, op, ops->loop[TABLE_VERIFY](table, chunk, CHUNK, generation), CHUNK);
+			must_hold(ops, column->table, op, chunk, generation);
 	}
 	return (double)spent / (double)done;
 }
 
 /* The first column is the kernel's, which may be refused. */
-static void *make_table(const struct table_ops *ops, int col, const struct keys *keys)
+static struct column make_column(const struct table_ops *ops, int col, const struct keys *keys)
 {
-	void *table = ops->create(keys->n);
+	struct column column = { .ops = ops, .table = ops->create(keys->n) };
 
-	if (!table && (col > 0 || kernel_is_there))
+	if (!column.table && (col > 0 || kernel_is_there))
 		err(1, "%s: can't make a table of %zu entries", ops->name, keys->n);
-	if (!table)
-		return NULL;
-	must_be_right(ops, TABLE_UPDATE, ops->loop[TABLE_INSERT](table, keys->fill, keys->n, 0), keys->n);
-	return table;
+	if (column.table)
+		must_be_right(ops, TABLE_UPDATE, ops->loop[TABLE_INSERT](column.table, keys->fill, keys->n, 0),
+			      keys->n);
+	return column;
 }
 
-static void measure_round(const struct comparison *c, void *const tables[COLUMNS], struct cell row[TABLE_OPS][COLUMNS],
-			  const struct keys *keys, int round)
+static void measure_round(const struct comparison *c, struct column columns[COLUMNS],
+			  struct cell row[TABLE_OPS][COLUMNS], const struct keys *keys, int round)
 {
 	for (size_t o = 0; o < c->n_ops; o++) {
 		for (int col = 0; col < COLUMNS; col++) {
-			const struct table_ops *ops = c->table[col];
+			struct column *column = &columns[col];
 
-			if (!ops || !tables[col] || !ops->loop[c->ops[o]])
+			if (!column->table || !column->ops->loop[c->ops[o]])
 				continue;
-			if (ops->enter)
-				ops->enter(tables[col]);
-			row[c->ops[o]][col].sample[round] = sample(ops, tables[col], c->ops[o], keys, (uint32_t)round);
+			if (column->ops->enter)
+				column->ops->enter(column->table);
+			row[c->ops[o]][col].sample[round] = sample(column, c->ops[o], keys, (uint32_t)round);
 		}
 	}
 }
@@ -221,28 +276,50 @@ static void progress(const struct form *form, size_t n, const char *what, int ro
 			after);
 }
 
+/* A table that evicts ends as full as it may be, and what is not in it was evicted. */
+static void must_be_full(const struct column *column, size_t n)
+{
+	struct table_census census = column->ops->census(column->table);
+	const char *name = column->ops->name;
+
+	if (census.present < n || census.present > census.capacity)
+		errx(1, "%s: of %" PRIu64 " entries %" PRIu64 " are there", name, census.capacity, census.present);
+	if (census.evicted != TABLE_UNKNOWN && census.present + census.evicted != n + column->fresh)
+		errx(1, "%s: %" PRIu64 " entries evicted and %" PRIu64 " there, of %" PRIu64 " stored", name,
+		     census.evicted, census.present, n + column->fresh);
+}
+
+static void finish(const struct column columns[COLUMNS], size_t n)
+{
+	for (const struct column *column = columns; column < columns + COLUMNS; column++) {
+		if (!column->table)
+			continue;
+		if (column->ops->census)
+			must_be_full(column, n);
+		column->ops->destroy(column->table);
+	}
+}
+
 static void measure(const struct form *form, const struct keys *keys, struct result *result, uint64_t share)
 {
 	uint64_t start = now_ns(CLOCK_MONOTONIC);
-	void *tables[COMPARISONS][COLUMNS] = { 0 };
+	struct column columns[COMPARISONS][COLUMNS] = { 0 };
 	int round = 0;
 
 	progress(form, keys->n, "filling the maps; rounds done:", 0);
 	for (int c = 0; c < COMPARISONS; c++)
 		for (int col = 0; col < COLUMNS; col++)
 			if (form->comparisons[c].table[col])
-				tables[c][col] = make_table(form->comparisons[c].table[col], col, keys);
+				columns[c][col] = make_column(form->comparisons[c].table[col], col, keys);
 	do {
 		for (int c = 0; c < COMPARISONS; c++)
-			measure_round(&form->comparisons[c], tables[c], result->cells[c], keys, round);
+			measure_round(&form->comparisons[c], columns[c], result->cells[c], keys, round);
 		progress(form, keys->n, "rounds done:", ++round);
 	} while (round < options.rounds && now_ns(CLOCK_MONOTONIC) - start < share);
 	result->rounds = round;
 	take_medians(result);
 	for (int c = 0; c < COMPARISONS; c++)
-		for (int col = 0; col < COLUMNS; col++)
-			if (tables[c][col])
-				form->comparisons[c].table[col]->destroy(tables[c][col]);
+		finish(columns[c], keys->n);
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K");
 }
@@ -302,7 +379,7 @@ static void print_head(const struct comparison *c)
 static void print_result(const struct form *form, size_t entries, const struct result *result)
 {
 	printf("\n%s; %zu entries, rounds: %d\n", form->title, entries, result->rounds);
-	for (int c = 0; c < COMPARISONS; c++) {
+	for (int c = 0; c < COMPARISONS && form->comparisons[c].n_ops; c++) {
 		const struct comparison *comparison = &form->comparisons[c];
 
 		print_head(comparison);
@@ -347,7 +424,7 @@ static void print_json(void)
 static const struct form *find_form(const char *name)
 {
 	for (size_t f = 0; f < N_FORMS; f++)
-		if (strcmp(forms[f].name, name) == 0)
+		if (strcasecmp(forms[f].name, name) == 0)
 			return &forms[f];
 	return NULL;
 }
@@ -369,7 +446,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 't':
 		options.form = find_form(arg);
 		if (!options.form)
-			argp_error(state, "types: HASH, PERCPU_HASH, PERCPU_ARRAY, HASH_LOCK, ARRAY_LOCK");
+			argp_error(state,
+				   "types: HASH, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH, HASH_LOCK, "
+				   "ARRAY_LOCK");
 		return 0;
 	case 'e':
 		options.entries = strtoul(arg, NULL, 10);

@@ -27,6 +27,8 @@ enum table_op {
 	TABLE_MIXED,	    /* one half of the keys is looked up, the other updated */
 	TABLE_DELETE,	    /* remove a present key */
 	TABLE_VERIFY,	    /* look a present key up; the value must be of this very generation */
+	TABLE_FRESH,	    /* store keys that were never there before; of a table that evicts */
+	TABLE_CACHE,	    /* look a key up; store it if it's absent: one operation */
 	TABLE_BULK,	    /* as TABLE_HIT, many keys a call */
 	TABLE_BATCH_LOOKUP, /* walk the table, n entries of it; the keys are not looked at */
 	TABLE_BATCH_UPDATE, /* store keys, absent or present, many a call */
@@ -34,8 +36,17 @@ enum table_op {
 	TABLE_OPS,
 };
 
-/* Entries a batch command, and keys a bulk call. */
-enum { TABLE_BATCH = 1024 };
+enum {
+	TABLE_BATCH = 1024, /* entries a batch command, and keys a bulk call */
+	TABLE_LAST = 256, /* the last keys stored in a table that evicts: every policy keeps so many, of 10 k entries */
+};
+
+#define TABLE_UNKNOWN UINT64_MAX
+
+struct table_census {
+	uint64_t present, capacity; /* entries */
+	uint64_t evicted;	    /* since it was made; may be TABLE_UNKNOWN */
+};
 
 struct table_ops {
 	const char *name;
@@ -47,6 +58,11 @@ struct table_ops {
 	void (*leave)(void *table);
 	void (*settle)(void);	     /* waits until what was removed is freed; outside the timed part */
 	table_loop *loop[TABLE_OPS]; /* NULL: this table has no such operation */
+	/* The table as thread @thread has it, for tables of which each thread needs a handle; the first has the table. To be
+	 * destroyed before it. NULL: all threads use the table. */
+	void *(*join)(void *table, uint32_t thread);
+	/* Of a table that evicts; NULL for others. While nobody writes. */
+	struct table_census (*census)(void *table);
 };
 
 /* The tables on both sides of the live kernel, of each form (form.h). */
@@ -64,6 +80,14 @@ TABLES_OF_FORM(percpu_hash)
 TABLES_OF_FORM(percpu_array)
 TABLES_OF_FORM(locked_hash)
 TABLES_OF_FORM(locked_array)
+TABLES_OF_FORM(lru_hash)
+TABLES_OF_FORM(lru_percpu_hash)
+TABLES_OF_FORM(lru_hash_own) /* NO_COMMON_LRU */
+TABLES_OF_FORM(lru_percpu_hash_own)
+
+extern const struct table_ops usermap_program_lru_hash_s3fifo;
+extern const struct table_ops usermap_program_lru_percpu_hash_s3fifo;
+extern const struct table_ops usermap_program_at_once_hash; /* reuse at once, as the tables that evict have it */
 
 extern const struct table_ops usermap_at_once_hash; /* native face, private, reuse at once */
 extern const struct table_ops usermap_shared_hash;  /* native face, shared memory */

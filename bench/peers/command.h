@@ -19,6 +19,7 @@
 
 struct command_map {
 	int fd;
+	uint32_t capacity;
 	uint32_t walk; /* where the next TABLE_BATCH_LOOKUP goes on */
 	bool walking;
 	form_key keys[TABLE_BATCH];
@@ -143,6 +144,38 @@ static size_t command_batch_lookup(void *table, const uint64_t *keys, size_t n, 
 	return right;
 }
 
+#ifdef FORM_LRU
+
+/* Walks the map. */
+static struct table_census command_census(void *table)
+{
+	struct command_map *map = table;
+	struct table_census census = { .capacity = map->capacity, .evicted = TABLE_UNKNOWN };
+	uint32_t walk = 0;
+	long result;
+
+	do {
+		union bpf_attr attr;
+
+		memset(&attr, 0, ATTR_END(batch));
+		attr.batch.map_fd = (uint32_t)map->fd;
+		attr.batch.in_batch = census.present ? address(&walk) : 0;
+		attr.batch.out_batch = address(&walk);
+		attr.batch.keys = address(map->keys);
+		attr.batch.values = address(map->values);
+		attr.batch.count = TABLE_BATCH;
+		result = command(BPF_MAP_LOOKUP_BATCH, &attr, ATTR_END(batch));
+		census.present += attr.batch.count;
+	} while (result == 0);
+	return census;
+}
+
+#define COMMAND_CENSUS command_census
+
+#else
+#define COMMAND_CENSUS NULL
+#endif
+
 /* The type of values with a spin lock; -1: the form has none, or no type can be had. */
 static int command_load_type(void)
 {
@@ -154,7 +187,7 @@ static int command_load_type(void)
 	return VALUE_FIRST ? (int)command(BPF_BTF_LOAD, &attr, ATTR_END(btf_log_level)) : -1;
 }
 
-static void *command_create(size_t max_entries)
+static void *command_create(size_t n)
 {
 	struct command_map *map = calloc(1, sizeof(*map) + TABLE_BATCH * VALUE_WORDS * sizeof(*map->values));
 	int type = command_load_type();
@@ -166,7 +199,9 @@ static void *command_create(size_t max_entries)
 	attr.map_type = FORM_TYPE;
 	attr.key_size = sizeof(form_key);
 	attr.value_size = VALUE_SIZE;
-	attr.max_entries = (uint32_t)max_entries;
+	map->capacity = form_entries(n);
+	attr.max_entries = map->capacity;
+	attr.map_flags = FORM_MAP_FLAGS;
 	if (type >= 0) {
 		attr.btf_fd = (uint32_t)type;
 		attr.btf_key_type_id = sizeof(form_key) == 4 ? LOCK_TYPE_U32 : LOCK_TYPE_U64;

@@ -22,4 +22,5 @@ const struct table_ops FORM_TABLE(kernel) = {
 	.create = command_create,
 	.destroy = command_destroy,
 	.loop = { COMMAND_LOOPS },
+	.census = COMMAND_CENSUS,
 };

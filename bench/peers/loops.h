@@ -134,6 +134,23 @@ static size_t loop_delete(void *table, const uint64_t *keys, size_t n, uint32_t 
 	return right;
 }
 
+static size_t loop_cache(void *table, const uint64_t *keys, size_t n, uint32_t generation)
+{
+	size_t right = 0;
+
+	LOOP_ENTER();
+	for (size_t i = 0; i < n; i++) {
+		uint64_t value[VALUE_MAX_WORDS];
+
+		if (table_lookup(table, keys[i], value))
+			right += value_is_right(value, VALUE_WORDS, keys[i]);
+		else
+			right += loop_updates(table, keys[i], generation);
+	}
+	LOOP_LEAVE();
+	return right;
+}
+
 static size_t loop_verify(void *table, const uint64_t *keys, size_t n, uint32_t generation)
 {
 	size_t right = 0;
@@ -145,5 +162,7 @@ static size_t loop_verify(void *table, const uint64_t *keys, size_t n, uint32_t 
 	return right;
 }
 
-/* The first eight members of table_ops.loop, in the order of enum table_op. */
-#define TABLE_LOOPS loop_hit, loop_miss, loop_insert, loop_update, loop_churn, loop_mixed, loop_delete, loop_verify
+/* The first ten members of table_ops.loop, in the order of enum table_op. */
+#define TABLE_LOOPS                                                                                                   \
+	loop_hit, loop_miss, loop_insert, loop_update, loop_churn, loop_mixed, loop_delete, loop_verify, loop_update, \
+		loop_cache

@@ -63,5 +63,5 @@ static void destroy(void *table)
 
 extern "C" const struct table_ops tbb_table = {
 	"tbb", "concurrent_hash_map, presized, jemalloc with huge pages", false, create, destroy, nullptr, nullptr,
-	nullptr, { TABLE_LOOPS },
+	nullptr, { TABLE_LOOPS }, nullptr, nullptr,
 };

@@ -6,6 +6,7 @@
 #include <usermap/usermap.h>
 
 #include "form.h"
+#include "peers/map.h"
 
 static inline bool table_lookup(void *table, uint64_t key, uint64_t *value)
 {
@@ -139,60 +140,46 @@ static size_t batch_lookup(void *table, const uint64_t *keys, size_t n, uint32_t
 	return right;
 }
 
-static void *create(size_t max_entries, enum usermap_memory memory, enum usermap_reuse reuse)
+static void *create_private(size_t n)
 {
-	const struct usermap_opts opts = {
-		.sz = sizeof(opts), .memory = memory, .reuse = reuse, .spin_lock = VALUE_FIRST
-	};
-	struct usermap *map;
-
-	if (usermap_create(FORM_TYPE, "bench", sizeof(form_key), VALUE_SIZE, (uint32_t)max_entries, &opts, &map))
-		return NULL;
-	return map;
+	return map_create(n, USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_DEFAULT);
 }
 
-static void *create_grace(size_t max_entries)
+static void *create_at_once(size_t n)
 {
-	return create(max_entries, USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE);
+	return map_create(n, USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE);
 }
 
-static void *create_at_once(size_t max_entries)
+static void *create_shared(size_t n)
 {
-	return create(max_entries, USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE);
-}
-
-static void *create_shared(size_t max_entries)
-{
-	return create(max_entries, USERMAP_MEMORY_SHARED, USERMAP_REUSE_AT_ONCE);
-}
-
-static void destroy(void *table)
-{
-	usermap_close(table);
+	return map_create(n, USERMAP_MEMORY_SHARED, USERMAP_REUSE_AT_ONCE);
 }
 
 #define USERMAP_LOOPS TABLE_LOOPS, bulk, batch_lookup, batch_update, batch_delete
 
 const struct table_ops FORM_TABLE(usermap) = {
 	.name = "usermap",
-	.note = "private, reuse after a grace period, huge pages, touched at creation",
-	.create = create_grace,
-	.destroy = destroy,
+	.note = "private, reuse as is the default, huge pages, touched at creation",
+	.create = create_private,
+	.destroy = map_destroy,
 	.loop = { USERMAP_LOOPS },
+	.census = MAP_CENSUS,
 };
 
 const struct table_ops FORM_TABLE(usermap_at_once) = {
 	.name = "usermap_at_once",
 	.note = "private, reuse at once, huge pages, touched at creation",
 	.create = create_at_once,
-	.destroy = destroy,
+	.destroy = map_destroy,
 	.loop = { USERMAP_LOOPS },
+	.census = MAP_CENSUS,
 };
 
 const struct table_ops FORM_TABLE(usermap_shared) = {
 	.name = "usermap_shared",
 	.note = "memfd, reuse at once, 4 KiB pages unless shmem THP is on, touched at creation",
 	.create = create_shared,
-	.destroy = destroy,
+	.destroy = map_destroy,
 	.loop = { USERMAP_LOOPS },
+	.census = MAP_CENSUS,
 };

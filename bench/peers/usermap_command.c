@@ -26,6 +26,7 @@ const struct table_ops FORM_TABLE(usermap_bpf) = {
 	.note = "command face, each fd checked, shared memory, 4 KiB pages unless shmem THP is on",
 	.create = command_create,
 	.destroy = command_destroy,
+	.census = COMMAND_CENSUS,
 	.enter = check_fds,
 	.loop = { COMMAND_LOOPS },
 };
@@ -35,6 +36,7 @@ const struct table_ops FORM_TABLE(usermap_bpf_unchecked) = {
 	.note = "command face, fds remembered",
 	.create = command_create,
 	.destroy = command_destroy,
+	.census = COMMAND_CENSUS,
 	.enter = trust_fds,
 	.loop = { COMMAND_LOOPS },
 };

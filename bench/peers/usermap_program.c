@@ -9,6 +9,7 @@
 
 #define FORM_THIS_CPU
 #include "form.h"
+#include "peers/map.h"
 
 #ifdef FORM_LOCKED
 
@@ -113,25 +114,30 @@ static inline bool table_delete(void *table, uint64_t key)
 #define LOOP_LEAVE() usermap_read_unlock()
 #include "peers/loops.h"
 
-static void *create(size_t max_entries)
+static void *create_default(size_t n)
 {
-	const struct usermap_opts opts = { .sz = sizeof(opts), .spin_lock = VALUE_FIRST };
-	struct usermap *map;
-
-	if (usermap_create(FORM_TYPE, "bench", sizeof(form_key), VALUE_SIZE, (uint32_t)max_entries, &opts, &map))
-		return NULL;
-	return map;
+	return map_create(n, USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_DEFAULT);
 }
 
-static void destroy(void *table)
+static void *create_at_once(size_t n)
 {
-	usermap_close(table);
+	return map_create(n, USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE);
 }
 
 const struct table_ops FORM_TABLE(usermap_program) = {
-	.name = "usermap_program",
-	.note = "program face: pointers inside one section a run; private, reuse after a grace period",
-	.create = create,
-	.destroy = destroy,
+	.name = "usermap_program" MAP_SUFFIX,
+	.note = "program face: pointers inside one section a run; private, reuse as is the default",
+	.create = create_default,
+	.destroy = map_destroy,
 	.loop = { TABLE_LOOPS },
+	.census = MAP_CENSUS,
+};
+
+const struct table_ops FORM_TABLE(usermap_program_at_once) = {
+	.name = "usermap_program_at_once",
+	.note = "program face; private, reuse at once",
+	.create = create_at_once,
+	.destroy = map_destroy,
+	.loop = { TABLE_LOOPS },
+	.census = MAP_CENSUS,
 };

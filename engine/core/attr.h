@@ -19,7 +19,7 @@ struct map_attr {
 	__u32 btf_id;	     /* what BPF_OBJ_GET_INFO_BY_FD tells of the BTF that the map was made with; else 0 */
 	__u32 btf_key_type_id;
 	__u32 btf_value_type_id;
-	__u32 pad; /* 0 */
+	__u32 eviction; /* enum usermap_eviction; 0 but for the LRU types */
 };
 
 #endif

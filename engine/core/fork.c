@@ -39,7 +39,7 @@ static void orphan(struct writer *w)
 {
 	struct writer_set *set = w->set;
 
-	if (!set->private_memory) {
+	if (!set->private_memory) { /* no scratch: that is for callbacks, which shared maps don't have */
 		mem_free(w, sizeof(*w));
 		return;
 	}

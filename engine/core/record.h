@@ -15,8 +15,9 @@
 
 #include "core/commit.h"
 
-#define RECORDS	    4096u
-#define RECORD_BITS 12
+#define RECORDS	      4096u
+#define RECORD_BITS   12
+#define OUTGOING_MANY UINT32_MAX
 
 /* Objects at hand: two chains, and a range that was never used. By the record's holder only. */
 struct cache {
@@ -31,8 +32,8 @@ struct record {
 	_Atomic uint64_t op; /* operation number, odd inside an operation. By the holder; read by drain and recovery */
 	_Atomic uint32_t line; /* the operation's line and elements: by the holder, for recovery */
 	_Atomic uint32_t incoming;
-	_Atomic uint32_t outgoing;
-	_Atomic uint32_t credit; /* the mark of credit.h: credits in hand. By the holder; read by inserts that find no
+	_Atomic uint32_t outgoing; /* OUTGOING_MANY: all of a bucket's */
+	_Atomic uint32_t credit;   /* the mark of credit.h: credits in hand. By the holder; read by inserts that find no
 	                             * credit */
 	_Atomic uint32_t
 		announced; /* element whose per-CPU values are being stored to in place. By the holder; read by who
@@ -43,10 +44,12 @@ struct record {
 	_Atomic uint32_t lock;
 	_Atomic uint32_t lock_sequence;
 	_Atomic uint32_t redo;
-	uint32_t reserved[2];
+	/* Elements may be in the operation's hand that it evicts (lru.c). By the holder; read when it's dead */
+	_Atomic uint32_t hand;
+	uint32_t reserved;
 	struct cache elements;
 	struct cache nodes;
-	uint32_t reserved2[4];
+	_Atomic uint64_t evictions, rotations; /* s3fifo.c: what the holders did. By the holder; read by get_info */
 };
 
 _Static_assert(sizeof(struct record) == 128, "two cache lines");

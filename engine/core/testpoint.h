@@ -32,6 +32,9 @@ enum test_point {
 	TP_REDO,	 /* between the two: the store is noted, but not begun */
 	TP_UNLOCK,	 /* before a value's lock is released */
 	TP_UNLOCKED,	 /* after it, before the record says so */
+	TP_LIST_LOCK,	 /* before the CAS that takes a list lock */
+	TP_LIST,	 /* between two stores of one change to a list, under its lock */
+	TP_HAND,	 /* elements were taken off their lists to be evicted, and the locks are released */
 	TP_WAIT,	 /* in a loop that can't go on before another thread does */
 	TP_N
 };

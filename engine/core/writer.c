@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/alloc.h"
+#include "core/credit.h"
 #include "core/process.h"
 #include "core/testpoint.h"
 #include "core/vlock.h"
@@ -20,6 +21,52 @@ static uint64_t name_self(const struct writer_set *set)
 	if (process_join(set->processes))
 		return 0;
 	return atomic_load_explicit(&set->processes->self, memory_order_acquire); /* acquire: see process_join */
+}
+
+/* Of a thread that is gone. */
+static void end_operation(struct record *record)
+{
+	/* release: whatever it did comes before its end */
+	atomic_store_explicit(&record->op, atomic_load_explicit(&record->op, memory_order_relaxed) + 1,
+			      memory_order_release);
+}
+
+/*
+ * Takes the record of a dead process. If that was inside an operation, what the caches say may be half true, and is
+ * dropped. Not if others have still to do with what the record says: with the value lock that the dead one held, or the
+ * elements in its hand; when they have, it's to be had.
+ */
+static bool inherit(const struct writer_set *set, struct record *record, uint64_t me)
+{
+	uint64_t holder = atomic_load_explicit(&record->holder, memory_order_relaxed);
+
+	if (!holder || !process_dead(set->processes, holder) ||
+	    atomic_load_explicit(&record->lock, memory_order_relaxed) ||
+	    atomic_load_explicit(&record->hand, memory_order_relaxed))
+		return false;
+	/* acquire: what the dead one left is visible. Holders are unique, so of several heirs one wins */
+	if (!atomic_compare_exchange_strong_explicit(&record->holder, &holder, me, memory_order_acquire,
+						     memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&record->announced, 0, memory_order_relaxed);
+	credit_unmark(record);
+	if (atomic_load_explicit(&record->op, memory_order_relaxed) & 1) {
+		record->elements = record->nodes = (struct cache){ .next = 0 };
+		end_operation(record);
+	}
+	return true;
+}
+
+/* When all records are held. */
+static uint32_t take_dead_record(const struct writer_set *set, uint64_t me)
+{
+	uint32_t i = 0;
+
+	if (!set->processes)
+		return RECORDS;
+	while (i < RECORDS && !inherit(set, &set->records[i], me))
+		i++;
+	return i;
 }
 
 /* A free record, taken. RECORDS: all are held, or its memory can't be had. */
@@ -43,11 +90,12 @@ static uint32_t take_record(struct writer_set *set)
 							    memory_order_relaxed))
 			break;
 	}
+	if (i == RECORDS)
+		return take_dead_record(set, me);
 	/* relaxed: the number only tells how far to look */
 	used = atomic_load_explicit(&header->records_used, memory_order_relaxed);
-	while (i < RECORDS && used <= i &&
-	       !atomic_compare_exchange_weak_explicit(&header->records_used, &used, i + 1, memory_order_relaxed,
-						      memory_order_relaxed))
+	while (used <= i && !atomic_compare_exchange_weak_explicit(&header->records_used, &used, i + 1,
+								   memory_order_relaxed, memory_order_relaxed))
 		;
 	return i;
 }
@@ -101,15 +149,29 @@ void writer_release(struct writer *w)
 	/* release: whatever this thread was storing in place, it does no more */
 	atomic_store_explicit(&w->record->announced, 0, memory_order_release);
 	/* A thread that ends inside an operation (cancelled, or by a handler) leaves things half done: the record is
-	 * not for others, nor are the chains. */
-	if (!writer_busy(w)) {
+	 * not for others, nor are the chains. But its operation is over, as who waits for it, or looks for what it left,
+	 * must be able to tell. */
+	if (writer_busy(w)) {
+		end_operation(w->record);
+	} else {
 		if (w->retired_elements.head)
 			slab_close_chain(w->set->elements, &w->retired_elements);
 		if (w->retired_nodes.head)
 			slab_close_chain(w->set->nodes, &w->retired_nodes);
 		leave_record(w->record);
 	}
+	if (w->scratch)
+		mem_free(w->scratch, w->scratch_size);
 	mem_free(w, sizeof(*w));
+}
+
+bool writer_scratch(struct writer *w, size_t size)
+{
+	if (!w->scratch) {
+		w->scratch = mem_alloc(size);
+		w->scratch_size = size;
+	}
+	return w->scratch;
 }
 
 void writer_drain(struct writer_set *set)

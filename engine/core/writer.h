@@ -42,10 +42,18 @@ struct writer {
 	uint64_t owner; /* {operation number, record index} */
 	struct writer_set *set;
 	struct slab_chain retired_elements, retired_nodes; /* not full yet; maps with grace periods */
+	void *scratch; /* room for a value, if the map's operations have needed that; else NULL */
+	size_t scratch_size;
+	struct {
+		uint64_t owner;
+		uint32_t index;
+	} taken; /* lru.c: the last element this writer was handed, and by which operation */
 };
 
 /* The slow path of writer_begin. NULL: *err is -ENOMEM (memory, or no record is free), -EBUSY. */
 struct writer *writer_make(struct writer_set *set, int *err);
+/* Room for a value of this size, always the same for a map's writer, at w->scratch. false: there is no memory. */
+bool writer_scratch(struct writer *w, size_t size);
 /* Waits until every operation that was going on at the call has ended. The caller is in none. */
 void writer_drain(struct writer_set *set);
 

@@ -37,22 +37,37 @@ static int backing_of(const struct usermap_opts *opts, struct map_backing *backi
 		memory = opts->path ? USERMAP_MEMORY_SHARED : USERMAP_MEMORY_PRIVATE;
 	*backing = (struct map_backing){ .path = opts->path,
 					 .reuse = (enum usermap_reuse)opts->reuse,
-					 .n_cpus = opts->n_cpus };
+					 .n_cpus = opts->n_cpus,
+					 .on_evict = opts->on_evict,
+					 .on_evict_ctx = opts->on_evict_ctx };
 	if (memory == USERMAP_MEMORY_PRIVATE) {
 		backing->kind = BACKING_PRIVATE;
-		if (backing->reuse == USERMAP_REUSE_DEFAULT)
-			backing->reuse = USERMAP_REUSE_GRACE;
 		return opts->path ? -EINVAL : 0;
 	}
+	if (opts->on_evict) /* another process can't call it */
+		return -EINVAL;
 	backing->kind = opts->path ? BACKING_PATH : BACKING_MEMFD;
-	if (backing->reuse == USERMAP_REUSE_DEFAULT)
-		backing->reuse = USERMAP_REUSE_AT_ONCE;
 	return backing->reuse == USERMAP_REUSE_GRACE ? -EINVAL : 0;
+}
+
+/* What the options ask of the type. */
+static int options_of_type(const struct map_ops *ops, const struct usermap_opts *opts, struct map_backing *backing)
+{
+	if (opts->n_cpus && !ops->percpu && !ops->evicts)
+		return -EINVAL;
+	if (ops->evicts ? backing->reuse == USERMAP_REUSE_GRACE : opts->on_evict || opts->on_evict_ctx)
+		return -EINVAL;
+	if (backing->reuse == USERMAP_REUSE_DEFAULT)
+		backing->reuse =
+			backing->kind == BACKING_PRIVATE && !ops->evicts ? USERMAP_REUSE_GRACE : USERMAP_REUSE_AT_ONCE;
+	return 0;
 }
 
 /* Whether what the options say of types and locks goes together. */
 static bool types_ok(const struct usermap_opts *opts)
 {
+	if (opts->reserved)
+		return false;
 	if (!opts->btf)
 		return !opts->btf_size && !opts->btf_key_type_id && !opts->btf_value_type_id;
 	return opts->btf_value_type_id && !opts->spin_lock && !opts->spin_lock_off;
@@ -92,9 +107,12 @@ int usermap_create(enum bpf_map_type type, const char *name, __u32 key_size, __u
 	attr.map_extra = wanted.map_extra;
 	attr.spin_lock = wanted.spin_lock;
 	attr.spin_lock_off = wanted.spin_lock_off;
+	attr.eviction = wanted.eviction;
 	error = check_create(&attr, &ops);
-	if (!error && wanted.n_cpus && !ops->percpu)
-		error = -EINVAL;
+	if (!error)
+		error = options_of_type(ops, &wanted, &backing);
+	if (!error)
+		error = map_check_eviction(&attr);
 	if (!error)
 		error = map_check_spin_lock(&attr);
 	if (error)

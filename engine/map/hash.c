@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * BPF_MAP_TYPE_HASH and BPF_MAP_TYPE_PERCPU_HASH: a lock-free hash map on tagged lines.
+ * BPF_MAP_TYPE_HASH, PERCPU_HASH, LRU_HASH and LRU_PERCPU_HASH: a lock-free hash map on tagged lines.
  *
  * Idea. A key's hash names a kernel-visible bucket; four neighbouring buckets share a cache line (core/line.h) whose
  * commit word says, at one instant, which of its 8 slots and which chain of overflow nodes are part of the map. Writers
@@ -50,6 +50,11 @@
  * before the commit, and is waited for, or finds it gone. Lookups never see half a store: they read by the lock's
  * sequence. Killed under the lock: who takes it over finishes the copy.
  *
+ * LRU types reuse at once, on private maps, too. Their elements, exactly max_entries, are an eviction policy's
+ * (core/evict.h) instead of a slab's, and no credits are counted: who has an element may insert. An eviction is an
+ * ordinary delete commit (hash_evict.c), which may lose against another removal. The kernel's policy has locks, none of
+ * which is held during a commit: so an insert that must evict is not lock-free, all else is.
+ *
  * Walk order inside a bucket is most recently inserted first, by the stamp in each element. With BPF_F_ZERO_SEED stamps
  * count up from the bucket's largest, as the kernel's list does, and a replacement gets a new one. Otherwise the stamp
  * is the inserting operation's unique number, and replacements inherit it, so that a walk meets each entry once.
@@ -61,135 +66,11 @@
 
 #include "map/types.h"
 
-#define HASH_FLAGS                                                                                                 \
-	(BPF_F_NO_PREALLOC | BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_ZERO_SEED | BPF_F_RDONLY_PROG | \
-	 BPF_F_WRONLY_PROG)
-#define HASH_MAX_SUM	 ((4u << 20) - 48) /* key_size + value_size must be less */
-#define HASH_MAX_ENTRIES (1u << 31)
-#define HASH_MIN_BUDGET	 (64u << 10)
-
-static int hash_alloc_check(const struct map_attr *attr)
-{
-	const __u32 prog = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG, fd = BPF_F_RDONLY | BPF_F_WRONLY;
-
-	if (attr->map_flags & ~(__u32)HASH_FLAGS || (attr->map_flags & prog) == prog || (attr->map_flags & fd) == fd)
-		return -EINVAL;
-	if (!attr->key_size || !attr->value_size || !attr->max_entries)
-		return -EINVAL;
-	return (uint64_t)attr->key_size + attr->value_size >= HASH_MAX_SUM ? -E2BIG : 0;
-}
-
-static int percpu_hash_alloc_check(const struct map_attr *attr)
-{
-	int err = hash_alloc_check(attr);
-
-	if (err == -EINVAL || (attr->map_flags & BPF_F_NUMA_NODE && attr->numa_node != NUMA_NONE))
-		return -EINVAL;
-	return err || words_stride(attr->value_size) > PERCPU_MAX_VALUE ? -E2BIG : 0;
-}
-
-static bool is_percpu(const struct map_attr *attr)
-{
-	return attr->type == BPF_MAP_TYPE_PERCPU_HASH;
-}
-
-static uint32_t n_buckets(const struct map_attr *attr)
-{
-	return attr->max_entries > 1 ? 1u << (32 - __builtin_clz(attr->max_entries - 1)) : 1;
-}
-
-static uint32_t n_lines(const struct map_attr *attr)
-{
-	uint32_t n = n_buckets(attr);
-
-	return n > LINE_BUCKETS ? n / LINE_BUCKETS : 1;
-}
-
-/* Elements don't straddle cache lines more than their size demands. */
-_Static_assert(sizeof(struct object) + 8 + 8 == PAIR_ELEMENT_SIZE, "what element_size gives a pair");
-
-static uint32_t element_size(const struct map_attr *attr)
-{
-	size_t size = sizeof(struct object) + words_stride(attr->key_size);
-
-	if (!is_percpu(attr))
-		size += words_stride(attr->value_size);
-	return size <= 32 ? 32 : (uint32_t)((size + 63) & ~(size_t)63);
-}
-
-/* With what it has outside of itself: decides how many are moved at a time. */
-static uint32_t element_footprint(const struct region_layout *layout)
-{
-	const struct map_attr *attr = &layout->attr;
-
-	return element_size(attr) + (is_percpu(attr) ? (uint32_t)words_stride(attr->value_size) * layout->n_cpus : 0);
-}
-
-static uint64_t budget(const struct region_layout *layout)
-{
-	uint32_t max = layout->attr.max_entries;
-
-	if (layout->reuse != USERMAP_REUSE_GRACE)
-		return 0;
-	return max > HASH_MIN_BUDGET ? max : HASH_MIN_BUDGET;
-}
-
-static uint64_t n_elements(const struct region_layout *layout)
-{
-	return slab_objects(layout->attr.max_entries, budget(layout), element_footprint(layout));
-}
-
-static uint64_t n_nodes(const struct region_layout *layout)
-{
-	return overflow_nodes(n_lines(&layout->attr), layout->attr.max_entries, budget(layout));
-}
-
-static uint64_t elements_preallocated(const struct map_attr *attr)
-{
-	return 1 + (uint64_t)(attr->map_flags & BPF_F_NO_PREALLOC
-				      ? 0
-				      : attr->max_entries); /* object 0 may always be read */
-}
-
-static int hash_layout(struct region_layout *layout)
-{
-	const struct map_attr *attr = &layout->attr;
-	uint64_t lists = (uint64_t)layout->n_cpus * sizeof(struct cpu_line) + sizeof(struct fresh_line);
-	uint64_t element = element_size(attr), lines;
-
-	if (attr->max_entries >
-	    HASH_MAX_ENTRIES) /* not among the first checks: in the kernel, tokens and devices come before */
-		return -E2BIG;
-	lines = (uint64_t)n_lines(attr) * sizeof(struct line);
-	if (!region_layout_add(layout, PART_INDEX, lines, lines) ||
-	    !region_layout_add(layout, PART_ELEMENTS, n_elements(layout) * element,
-			       elements_preallocated(attr) * element) ||
-	    !region_layout_add(layout, PART_NODES, n_nodes(layout) * sizeof(struct node), 0) ||
-	    !region_layout_add(layout, PART_RECORDS, RECORDS * sizeof(struct record), 0) ||
-	    !region_layout_add(layout, PART_LISTS, lists, lists) || (attr->spin_lock && !vlock_layout(layout)) ||
-	    (is_percpu(attr) && !percpu_layout(layout, n_elements(layout), elements_preallocated(attr))))
-		return -ENOMEM;
-	return 0;
-}
-
 static struct fresh_line *fresh_line(const struct usermap *map)
 {
 	struct cpu_line *lines = region_part(&map->region, &map->layout, PART_LISTS);
 
 	return (struct fresh_line *)(lines + map->layout.n_cpus);
-}
-
-static int hash_format(struct usermap *map)
-{
-	struct fresh_line *fresh = fresh_line(map);
-
-	credit_format(region_part(&map->region, &map->layout, PART_LISTS), map->layout.n_cpus, map->max_entries);
-	/* relaxed: nobody else sees the region yet. Object 0 is none */
-	atomic_store_explicit(&fresh->elements, 1, memory_order_relaxed);
-	atomic_store_explicit(&fresh->nodes, 1, memory_order_relaxed);
-	if (is_percpu(&map->layout.attr))
-		percpu_format(&map->region, &map->layout);
-	return 0;
 }
 
 static void attach_slab(struct slab *slab, struct usermap *map, enum region_part part, uint32_t size,
@@ -202,19 +83,67 @@ static void attach_slab(struct slab *slab, struct usermap *map, enum region_part
 	slab->n_cpus = map->layout.n_cpus;
 	slab->lines = region_part(&map->region, &map->layout, PART_LISTS);
 	slab->region = &map->region;
-	slab->budget = budget(&map->layout);
+	slab->budget = hash_budget(&map->layout);
+}
+
+/* The elements, and whose they are. An LRU's have their policy's node before them. */
+static void attach_elements(struct hash *h, struct usermap *map)
+{
+	const struct map_attr *attr = &map->layout.attr;
+
+	attach_slab(&h->elements, map, PART_ELEMENTS, hash_element_size(attr), hash_element_footprint(&map->layout),
+		    hash_n_elements(&map->layout));
+	h->elements.list = offsetof(struct cpu_line, elements);
+	h->elements.fresh = &fresh_line(map)->elements;
+	h->elements.touched = hash_elements_preallocated(attr);
+	if (!hash_is_lru(attr))
+		return;
+	h->elements.base += sizeof(struct evict_node);
+	h->evict = (struct evict){ .ops = hash_policy(attr),
+				   .elements = &h->elements,
+				   .writers = &h->writers,
+				   .remove = hash_evict,
+				   .prefetch = hash_evict_prefetch,
+				   .part = region_part(&map->region, &map->layout, PART_EVICT),
+				   .n_cpus = map->layout.n_cpus,
+				   .no_common = attr->map_flags & BPF_F_NO_COMMON_LRU };
+	if (hash_is_percpu(attr))
+		h->evict.hazards = region_part(&map->region, &map->layout, PART_RECORDS);
+	h->evict.ops->attach(&h->evict);
+	if (map->region.read_only) /* nothing is stored: hits don't count */
+		h->evict.used_max = 0;
+	h->on_evict = map->on_evict;
+	h->on_evict_ctx = map->on_evict_ctx;
+}
+
+static int hash_format(struct usermap *map)
+{
+	struct fresh_line *fresh = fresh_line(map);
+	struct hash *h = hash_of(map);
+
+	credit_format(region_part(&map->region, &map->layout, PART_LISTS), map->layout.n_cpus, map->max_entries);
+	/* relaxed: nobody else sees the region yet. Object 0 is none */
+	atomic_store_explicit(&fresh->elements, 1, memory_order_relaxed);
+	atomic_store_explicit(&fresh->nodes, 1, memory_order_relaxed);
+	if (hash_is_percpu(&map->layout.attr))
+		percpu_format(&map->region, &map->layout);
+	if (hash_is_lru(&map->layout.attr)) {
+		attach_elements(h, map);
+		h->evict.ops->format(&h->evict);
+	}
+	return 0;
 }
 
 /* What values in place need: slots or locks, and elements that are reused with care. */
 static void attach_in_place(struct hash *h, struct usermap *map)
 {
-	bool percpu = is_percpu(&map->layout.attr);
+	bool percpu = hash_is_percpu(&map->layout.attr);
 
 	if (percpu) {
 		percpu_attach(&h->percpu, &map->region, &map->layout, h->elements.n);
 		h->elements.percpu = &h->percpu;
 	}
-	if (map->spin_lock && map->region.fd >= 0) {
+	if ((map->spin_lock || map->ops->evicts) && map->region.fd >= 0) {
 		process_attach(&h->processes, &map->region, &map->layout);
 		h->writers.processes = &h->processes;
 	}
@@ -224,11 +153,11 @@ static void attach_in_place(struct hash *h, struct usermap *map)
 			     h->elements.n);
 		h->writers.locks = &h->locks;
 	}
-	if ((percpu || map->spin_lock) && map->reuse == USERMAP_REUSE_AT_ONCE)
+	if ((percpu || map->spin_lock) && map->reuse == USERMAP_REUSE_AT_ONCE && !map->ops->evicts)
 		h->elements.hazards = h->writers.records;
 }
 
-static const struct map_ops variants[];
+static const struct map_ops variants[], lru_variants[];
 static int variant_of(const struct usermap *map);
 
 static int hash_attach(struct usermap *map)
@@ -237,7 +166,7 @@ static int hash_attach(struct usermap *map)
 	const struct map_attr *attr = &map->layout.attr;
 
 	h->lines = region_part(&map->region, &map->layout, PART_INDEX);
-	h->bucket_mask = n_buckets(attr) - 1;
+	h->bucket_mask = hash_n_buckets(attr) - 1;
 	h->key_size = map->key_size;
 	h->value_size = map->value_size;
 	h->value_bytes = map->value_bytes;
@@ -248,15 +177,11 @@ static int hash_attach(struct usermap *map)
 	h->seed = map->region.header->seed;
 	h->ordered = attr->map_flags & BPF_F_ZERO_SEED;
 	h->in_place = map->reuse == USERMAP_REUSE_GRACE && map->value_size <= 8 && !h->ordered && !map->spin_lock &&
-		      !is_percpu(attr);
+		      !hash_is_percpu(attr);
 	h->header = map->region.header;
 	h->cpu_lines = region_part(&map->region, &map->layout, PART_LISTS);
-	attach_slab(&h->elements, map, PART_ELEMENTS, element_size(attr), element_footprint(&map->layout),
-		    n_elements(&map->layout));
-	h->elements.list = offsetof(struct cpu_line, elements);
-	h->elements.fresh = &fresh_line(map)->elements;
-	h->elements.touched = elements_preallocated(attr);
-	attach_slab(&h->nodes, map, PART_NODES, sizeof(struct node), sizeof(struct node), n_nodes(&map->layout));
+	attach_elements(h, map);
+	attach_slab(&h->nodes, map, PART_NODES, sizeof(struct node), sizeof(struct node), hash_n_nodes(&map->layout));
 	h->nodes.list = offsetof(struct cpu_line, nodes);
 	h->nodes.fresh = &fresh_line(map)->nodes;
 	h->writers = (struct writer_set){ .region = &map->region,
@@ -268,7 +193,7 @@ static int hash_attach(struct usermap *map)
 					  .private_memory = map->region.fd < 0,
 					  .repair = hash_repair };
 	attach_in_place(h, map);
-	map->ops = &variants[variant_of(map)];
+	map->ops = map->ops->evicts ? &lru_variants[variant_of(map)] : &variants[variant_of(map)];
 	return 0;
 }
 
@@ -288,19 +213,23 @@ static uint64_t used_bytes(const struct slab *slab)
 static void hash_info(const struct usermap *map, struct usermap_info *info)
 {
 	const struct hash *h = hash_of(map);
-	uint64_t free_credits = credit_count(h->cpu_lines, h->n_cpus);
-
+	const struct evict *evict = &h->evict;
+	uint64_t free = evict->ops ? evict->ops->free(evict) : credit_count(h->cpu_lines, h->n_cpus);
 	uint64_t slots = used_bytes(&h->elements) / h->elements.object_size;
 
-	info->count = free_credits < map->max_entries ? map->max_entries - free_credits : 0;
-	info->bytes_used = map->layout.size[PART_INDEX] + map->layout.size[PART_LISTS] + used_bytes(&h->elements) +
-			   used_bytes(&h->nodes) + REGION_PAGE + slots * h->percpu.stride * h->percpu.n_cpus +
+	info->count = free < map->max_entries ? map->max_entries - free : 0;
+	info->bytes_used = map->layout.size[PART_INDEX] + map->layout.size[PART_LISTS] + map->layout.size[PART_EVICT] +
+			   used_bytes(&h->elements) + used_bytes(&h->nodes) + REGION_PAGE +
+			   slots * h->percpu.stride * h->percpu.n_cpus +
 			   sizeof(struct record) * atomic_load_explicit(&h->header->records_used, memory_order_relaxed);
 	info->waiting = slab_waiting(&h->elements);
 	info->waiting_budget = h->elements.budget;
 	info->grace_waits = atomic_load_explicit(&h->elements.grace_waits, memory_order_relaxed) +
 			    atomic_load_explicit(&h->nodes.grace_waits, memory_order_relaxed);
 	info->over_budget = atomic_load_explicit(&h->elements.over_budget, memory_order_relaxed);
+	info->eviction = map->layout.attr.eviction;
+	if (evict->ops)
+		evict->ops->info(evict, info);
 }
 
 static const struct value_locks *hash_value_locks(struct usermap *map)
@@ -337,10 +266,18 @@ static const struct value_locks *hash_value_locks(struct usermap *map)
 	HASH_OPS(name, name, .type = BPF_MAP_TYPE_HASH, .alloc_check = hash_alloc_check, \
 		 .value_locks = hash_value_locks, )
 
-#define HASH_PERCPU_OPS(name, walk)                                                                                    \
-	HASH_OPS(name, walk, .type = BPF_MAP_TYPE_PERCPU_HASH, .percpu = true, .alloc_check = percpu_hash_alloc_check, \
-		 .update_prog = hash_update_prog_##name, .lookup_percpu_ptr = hash_lookup_percpu_ptr_##name,           \
+#define HASH_PERCPU_OPS(name, walk)                                                                             \
+	HASH_OPS(name, walk, .type = BPF_MAP_TYPE_PERCPU_HASH, .percpu = true, .alloc_check = hash_alloc_check, \
+		 .update_prog = hash_update_prog_##name, .lookup_percpu_ptr = hash_lookup_percpu_ptr_##name,    \
 		 .percpu_add = hash_percpu_add_##name, )
+
+#define LRU_PLAIN_OPS(name, walk) \
+	HASH_OPS(name, walk, .type = BPF_MAP_TYPE_LRU_HASH, .evicts = true, .alloc_check = hash_alloc_check, )
+
+#define LRU_PERCPU_OPS(name, walk)                                                                 \
+	HASH_OPS(name, walk, .type = BPF_MAP_TYPE_LRU_PERCPU_HASH, .evicts = true, .percpu = true, \
+		 .alloc_check = hash_alloc_check, .update_prog = hash_update_prog_##name,          \
+		 .lookup_percpu_ptr = hash_lookup_percpu_ptr_##name, .percpu_add = hash_percpu_add_##name, )
 
 #define HASH_NUMBER(name, size, traits) HASH_##name,
 enum { HASH_VARIANTS(HASH_NUMBER) };
@@ -364,15 +301,22 @@ static const struct map_ops variants[] = {
 	HASH_PERCPU_OPS(percpu_at_once, percpu_at_once),
 };
 
+static const struct map_ops lru_variants[] = {
+	LRU_PLAIN_OPS(pair_at_once, pair_at_once),	 LRU_PLAIN_OPS(key4_at_once, key_at_once),
+	LRU_PLAIN_OPS(key8_at_once, key_at_once),	 LRU_PLAIN_OPS(key_at_once, key_at_once),
+	LRU_PERCPU_OPS(percpu4_at_once, percpu_at_once), LRU_PERCPU_OPS(percpu8_at_once, percpu_at_once),
+	LRU_PERCPU_OPS(percpu_at_once, percpu_at_once),
+};
+
 static int variant_of(const struct usermap *map)
 {
 	bool grace = map->reuse == USERMAP_REUSE_GRACE;
 
-	if (is_percpu(&map->layout.attr) && map->key_size == 4)
+	if (hash_is_percpu(&map->layout.attr) && map->key_size == 4)
 		return grace ? HASH_percpu4_grace : HASH_percpu4_at_once;
-	if (is_percpu(&map->layout.attr) && map->key_size == 8)
+	if (hash_is_percpu(&map->layout.attr) && map->key_size == 8)
 		return grace ? HASH_percpu8_grace : HASH_percpu8_at_once;
-	if (is_percpu(&map->layout.attr))
+	if (hash_is_percpu(&map->layout.attr))
 		return grace ? HASH_percpu_grace : HASH_percpu_at_once;
 	if (map->spin_lock)
 		return grace ? HASH_locked_grace : HASH_locked_at_once;
@@ -386,19 +330,13 @@ static int variant_of(const struct usermap *map)
 }
 
 /* What the registry finds: attach replaces it by the handle's variant. */
-const struct map_ops hash_ops = {
-	.type = BPF_MAP_TYPE_HASH,
-	.alloc_check = hash_alloc_check,
-	.layout = hash_layout,
-	.format = hash_format,
-	.attach = hash_attach,
-};
+#define TYPE_OPS(number, ...)                                                                                  \
+	{                                                                                                      \
+		.type = number, .alloc_check = hash_alloc_check, .layout = hash_layout, .format = hash_format, \
+		.attach = hash_attach, __VA_ARGS__                                                             \
+	}
 
-const struct map_ops percpu_hash_ops = {
-	.type = BPF_MAP_TYPE_PERCPU_HASH,
-	.percpu = true,
-	.alloc_check = percpu_hash_alloc_check,
-	.layout = hash_layout,
-	.format = hash_format,
-	.attach = hash_attach,
-};
+const struct map_ops hash_ops = TYPE_OPS(BPF_MAP_TYPE_HASH, );
+const struct map_ops percpu_hash_ops = TYPE_OPS(BPF_MAP_TYPE_PERCPU_HASH, .percpu = true, );
+const struct map_ops lru_hash_ops = TYPE_OPS(BPF_MAP_TYPE_LRU_HASH, .evicts = true, );
+const struct map_ops lru_percpu_hash_ops = TYPE_OPS(BPF_MAP_TYPE_LRU_PERCPU_HASH, .percpu = true, .evicts = true, );

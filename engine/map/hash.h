@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * BPF_MAP_TYPE_HASH: what its files share. hash.c opens with the essay.
+ * The hash types: what their files share. hash.c opens with the essay.
  *
  * Operations exist in variants: for keys of 4 and 8 bytes and for others, for maps with grace periods and maps that
  * reuse at once, for the commonest map of all, 8 bytes to 8 bytes without BPF_F_ZERO_SEED ("pair"), for per-CPU values
- * and for values with a spin lock. The code is written once, in always-inline functions that take a constant struct
+ * and for values with a spin lock. Maps that evict have no variants of their own: they reuse at once, and such
+ * code asks hash_evicts(). The code is written once, in always-inline functions that take a constant struct
  * hash_kind; each file makes its variants with HASH_VARIANTS.
  */
 #ifndef ENGINE_MAP_HASH_H
@@ -12,6 +13,7 @@
 
 #include "core/credit.h"
 #include "core/errno.h"
+#include "core/evict.h"
 #include "core/hashfn.h"
 #include "core/line.h"
 #include "core/overflow.h"
@@ -94,7 +96,10 @@ struct hash {
 	struct writer_set writers;
 	struct percpu percpu;		/* per-CPU values: slot i belongs to element i */
 	struct value_locks locks;	/* values with a spin lock: value i is element i's */
-	struct process_slots processes; /* the same, of a shared map */
+	struct process_slots processes; /* of a shared map with locks: for values, or an LRU's lists */
+	struct evict evict;		/* LRU types: who gets which element */
+	usermap_evict_fn on_evict;	/* the same; NULL: none */
+	void *on_evict_ctx;
 };
 
 _Static_assert(sizeof(struct hash) <= sizeof(((struct usermap *)0)->type_data), "fits the handle");
@@ -107,6 +112,24 @@ static inline struct hash *hash_of(const struct usermap *map)
 HASH_INLINE bool hash_ordered(const struct hash *h, struct hash_kind kind)
 {
 	return !kind.pair && h->ordered;
+}
+
+/* Whether a full map gives an entry up. Its elements are its policy's: no slab, no credits. */
+HASH_INLINE bool hash_evicts(const struct hash *h, struct hash_kind kind)
+{
+	return !kind.grace && !kind.locked && h->evict.ops;
+}
+
+/* A hit by a program, or by a copy. */
+HASH_INLINE void hash_mark(const struct hash *h, struct object *e, struct hash_kind kind)
+{
+	if (hash_evicts(h, kind))
+		evict_mark(&h->evict, e);
+}
+HASH_INLINE void hash_mark_copy(const struct hash *h, struct object *e, struct hash_kind kind)
+{
+	if (hash_evicts(h, kind) && h->evict.mark_copies)
+		evict_mark(&h->evict, e);
 }
 
 /* In the caller's buffers. */
@@ -177,9 +200,37 @@ HASH_INLINE void *hash_value_pointer(const struct hash *h, uint32_t index, struc
 	return kind.percpu ? (void *)percpu_slot(&h->percpu, cpu_current(h->n_cpus), index) : element_value(h, e, kind);
 }
 
+static inline bool hash_is_percpu(const struct map_attr *attr)
+{
+	return attr->type == BPF_MAP_TYPE_PERCPU_HASH || attr->type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+static inline bool hash_is_lru(const struct map_attr *attr)
+{
+	return attr->type == BPF_MAP_TYPE_LRU_HASH || attr->type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+/* What a map of these attributes is made of (hash_layout.c). */
+int hash_alloc_check(const struct map_attr *attr);
+int hash_layout(struct region_layout *layout);
+uint32_t hash_n_buckets(const struct map_attr *attr);
+uint64_t hash_budget(const struct region_layout *layout); /* elements that may wait for a grace period */
+/* The elements: bytes of one, with the policy's node before it; with what it has outside of itself; how many; and how many
+ * are obtained at creation. */
+uint32_t hash_element_size(const struct map_attr *attr);
+uint32_t hash_element_footprint(const struct region_layout *layout);
+uint64_t hash_n_elements(const struct region_layout *layout);
+uint64_t hash_elements_preallocated(const struct map_attr *attr);
+uint64_t hash_n_nodes(const struct region_layout *layout);
+const struct evict_ops *hash_policy(const struct map_attr *attr); /* NULL: the map doesn't evict */
+
+/* The policy's way to take an entry out (hash_evict.c). */
+enum evict_removed hash_evict(struct evict *e, struct writer *w, uint32_t index);
+void hash_evict_prefetch(const struct evict *e, uint32_t index);
+
 /* Where a key belongs. */
 struct hash_target {
 	struct line *line;
+	uint64_t hash;
 	uint32_t bucket;
 	uint8_t tag;
 };
@@ -189,7 +240,7 @@ HASH_INLINE struct hash_target hash_target(const struct hash *h, const void *key
 	uint64_t hash = hash_key(key, kind_key_size(h, kind), h->seed, hash_ordered(h, kind));
 	uint32_t bucket = (uint32_t)hash & h->bucket_mask;
 
-	return (struct hash_target){ &h->lines[bucket / LINE_BUCKETS], bucket,
+	return (struct hash_target){ &h->lines[bucket / LINE_BUCKETS], hash, bucket,
 				     line_tag_of(bucket, (uint32_t)(hash >> 32)) };
 }
 

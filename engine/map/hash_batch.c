@@ -229,6 +229,8 @@ HASH_INLINE int commit_empty(struct walk *walk, uint32_t bucket, uint64_t *owner
 		next = line_with_overflow(next, change.root);
 	}
 	credit_mark(walk->w->record, CREDIT_HELD);
+	/* relaxed: for recovery, ordered by the commit */
+	atomic_store_explicit(&walk->w->record->outgoing, OUTGOING_MANY, memory_order_relaxed);
 	TEST_POINT(TP_COMMIT);
 	if (!pair_cas(&line->commit, walk->bucket.w, next)) {
 		credit_unmark(walk->w->record);
@@ -260,7 +262,8 @@ HASH_INLINE void take_removed(struct walk *walk, uint32_t bucket, const uint64_t
 	struct line *line = hash_line(walk->h, bucket);
 
 	/* as in try_delete: before anything waits */
-	credit_give(walk->h->cpu_lines, walk->w->cpu, walk->bucket.n);
+	if (!hash_evicts(walk->h, kind))
+		credit_give(walk->h->cpu_lines, walk->w->cpu, walk->bucket.n);
 	credit_unmark(walk->w->record);
 	if (kind.percpu)
 		settle_bucket(walk);

@@ -2,34 +2,6 @@
 /* Removing one key: delete, and lookup_and_delete. See hash.c. */
 #include "map/hash_write.h"
 
-/* commit_delete of an entry in a node. */
-HASH_COLD int commit_delete_node(struct hash *h, struct writer *w, const struct hash_target *t,
-				 struct hash_place *place, struct hash_kind kind)
-{
-	struct overflow_writer ow = hash_overflow_writer(h, w, kind);
-	struct overflow_change change;
-	int err = overflow_build(&ow, t->line, place->w, place->depth, place->slot, 0, 0, &change);
-
-	if (err)
-		return err;
-	if (!hash_commit(w, t->line, place, line_with_overflow(line_bump(place->w), change.root), true, kind)) {
-		overflow_undo(&ow, &change);
-		return -ESTALE;
-	}
-	overflow_committed(&ow, &change);
-	return 0;
-}
-
-/* One commit that takes the entry at place out. 0, -ESTALE, -ENOMEM. */
-HASH_INLINE int commit_delete(struct hash *h, struct writer *w, const struct hash_target *t, struct hash_place *place,
-			      struct hash_kind kind)
-{
-	if (caa_unlikely(place->depth >= 0))
-		return commit_delete_node(h, w, t, place, kind);
-	return hash_commit(w, t->line, place, line_with_tag(line_bump(place->w), place->slot, 0), true, kind) ? 0
-													      : -ESTALE;
-}
-
 /* value: where the removed value goes, NULL: nowhere. It is read after the commit, when the element is ours alone. */
 HASH_INLINE int try_delete(struct hash *h, struct writer *w, const struct hash_target *t, const void *key, void *value,
 			   struct hash_kind kind)
@@ -42,7 +14,7 @@ HASH_INLINE int try_delete(struct hash *h, struct writer *w, const struct hash_t
 		if (!hash_find(h, t, key, &place, NULL, kind))
 			return -ENOENT;
 		credit_mark(w->record, CREDIT_HELD);
-		err = commit_delete(h, w, t, &place, kind);
+		err = hash_commit_delete(h, w, t->line, &place, kind);
 		if (err)
 			credit_unmark(w->record);
 	} while (err == -ESTALE);
@@ -50,7 +22,8 @@ HASH_INLINE int try_delete(struct hash *h, struct writer *w, const struct hash_t
 		return err;
 	index = hash_unlink(h, w, t->line, &place, kind);
 	/* now: what follows may wait, and no insert shall find the map full meanwhile */
-	credit_give(h->cpu_lines, w->cpu, 1);
+	if (!hash_evicts(h, kind))
+		credit_give(h->cpu_lines, w->cpu, 1);
 	credit_unmark(w->record);
 	if (value && kind.percpu)
 		hash_settle(h, w, &index, 1);

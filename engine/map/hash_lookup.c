@@ -29,8 +29,10 @@ HASH_INLINE int lookup_validated(const struct hash *h, const struct hash_target 
 	if (!bounce)
 		return -ENOMEM;
 	found = hash_find(h, t, key, &place, bounce, kind);
-	if (found)
+	if (found) {
+		hash_mark_copy(h, place.element, kind);
 		memcpy(value, bounce, size);
+	}
 	if (bounce != small)
 		mem_free(bounce, size);
 	return found ? 0 : -ENOENT;
@@ -101,6 +103,7 @@ HASH_INLINE int lookup_glance_word(const struct hash *h, const struct hash_targe
 		return got;
 	if (kind.grace && caa_unlikely(hash_replaces(h, kind) != REPLACE_IN_PLACE))
 		return -1;
+	hash_mark_copy(h, place.element, kind);
 	memcpy(value, &word, size <= 8 ? size : 8);
 	return 1;
 }
@@ -127,8 +130,10 @@ HASH_INLINE void *pointer_of(const struct hash *h, const struct hash_target *t, 
 {
 	struct hash_place place;
 
-	return hash_find(h, t, key, &place, NULL, kind) ? hash_value_pointer(h, place.index, place.element, kind)
-							: NULL;
+	if (!hash_find(h, t, key, &place, NULL, kind))
+		return NULL;
+	hash_mark(h, place.element, kind);
+	return hash_value_pointer(h, place.index, place.element, kind);
 }
 
 /* The element that the first slot with the target's tag names, into the cache. A wrong guess costs a miss, no more. */
@@ -262,8 +267,10 @@ HASH_INLINE int lookup_slow(const struct hash *h, const void *key, void *value, 
 		struct hash_place place;                                                                        \
 		int got = hash_glance(h, &t, key, &place, NULL, kind);                                          \
                                                                                                                 \
-		if (caa_likely(got > 0))                                                                        \
+		if (caa_likely(got > 0)) {                                                                      \
+			hash_mark(h, place.element, kind);                                                      \
 			return hash_value_pointer(h, place.index, place.element, kind);                         \
+		}                                                                                               \
 		return got ? lookup_ptr_slow_##name(map, key) : NULL;                                           \
 	}                                                                                                       \
 	void hash_prefetch_##name(struct usermap *map, const void *keys, __u32 n)                               \

@@ -99,7 +99,10 @@ HASH_INLINE void *percpu_pointer(const struct hash *h, const void *key, uint32_t
 	struct hash_target t = hash_target(h, key, kind);
 	struct hash_place place;
 
-	return hash_find(h, &t, key, &place, NULL, kind) ? percpu_slot(&h->percpu, cpu, place.index) : NULL;
+	if (!hash_find(h, &t, key, &place, NULL, kind))
+		return NULL;
+	hash_mark(h, place.element, kind);
+	return percpu_slot(&h->percpu, cpu, place.index);
 }
 
 /* One entry's add. 0, -ENOENT, -EOPNOTSUPP. */
@@ -123,6 +126,7 @@ HASH_INLINE int add(const struct hash *h, struct writer *w, const void *key, uin
 			TEST_POINT(TP_STORE);
 			atomic_thread_fence(memory_order_release); /* release: as in update_glance */
 			err = percpu_add(&h->percpu, place.index, offset, delta);
+			hash_mark(h, place.element, kind);
 		}
 		hash_announce_end(w);
 	} while (caa_unlikely(!there));

@@ -71,7 +71,11 @@ void hash_repair(struct writer_set *set, struct writer *self)
 	reset_records(set, self, used);
 	for (uint32_t i = 0; i <= h->bucket_mask / LINE_BUCKETS; i++)
 		live += mark_line(h, &h->lines[i]);
-	slab_rebuild(&h->elements, PUBLISHED);
 	slab_rebuild(&h->nodes, PUBLISHED);
+	if (h->evict.ops) {
+		h->evict.ops->rebuild(&h->evict, PUBLISHED);
+		return;
+	}
+	slab_rebuild(&h->elements, PUBLISHED);
 	credit_format(h->cpu_lines, h->n_cpus, h->max_entries - live);
 }

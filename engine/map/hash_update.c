@@ -12,6 +12,7 @@ struct attempt {
 	uint64_t flags;
 	uint32_t index; /* the private element, 0: none yet */
 	struct object *element;
+	uint32_t taken;	  /* maps that evict: the element at hand, not filled yet, or 0 */
 	bool prog;	  /* the program face's: of per-CPU values, this CPU's slot */
 	int claim;	  /* slot claimed for it, -1 */
 	uint32_t claimed; /* the index in that slot: the element may have been published elsewhere by a swap */
@@ -45,11 +46,11 @@ HASH_INLINE void fill_value(const struct attempt *a, struct hash_kind kind)
 	}
 }
 
-HASH_INLINE void take_element(struct attempt *a, struct hash_kind kind)
+/* Fills the private element. */
+HASH_INLINE void fill_element(struct attempt *a, struct hash_kind kind)
 {
 	struct hash *h = a->h;
 
-	a->index = slab_take(&h->elements, &a->w->record->elements);
 	a->element = hash_element(h, a->index, kind);
 	/* release fence: a stale reader that sees one of the stores below also sees that its line has moved, or that
 	 * elements are swapped now (lookup_glance_word) */
@@ -59,6 +60,46 @@ HASH_INLINE void take_element(struct attempt *a, struct hash_kind kind)
 	atomic_store_explicit(&a->w->record->incoming, a->index, memory_order_relaxed);
 	words_store(element_key(a->element), a->key, kind_key_size(h, kind));
 	fill_value(a, kind);
+}
+
+/* An element by the map's policy, which may evict. Others may have all there are in hand just now: they are waited for.
+ * 0, -ENOMEM. */
+static __attribute__((noinline)) int take_evicted(struct attempt *a, uint64_t hash)
+{
+	struct evict *e = &a->h->evict;
+	unsigned patience = HASH_PATIENCE;
+
+	if (a->h->on_evict && a->h->evict.hazards && !writer_scratch(a->w, a->h->value_bytes))
+		return -ENOMEM;
+	for (;;) {
+		a->taken = e->ops->take(e, a->w, hash);
+		if (a->taken)
+			return 0;
+		if (!patience)
+			return -ENOMEM;
+		hash_let_others_run(&patience);
+	}
+}
+
+/* The private element, filled. 0, -ENOMEM, -EAGAIN: no element at hand. */
+HASH_INLINE int prepare_element(struct attempt *a, const struct hash_target *t, struct hash_kind kind)
+{
+	if (hash_evicts(a->h, kind)) {
+		int err = a->taken ? 0 : take_evicted(a, t->hash);
+
+		if (err)
+			return err;
+		a->index = a->taken;
+		a->taken = 0;
+		/* relaxed: a removal that reads it too early finds nothing */
+		atomic_store_explicit(&evict_node(&a->h->evict, a->index)->bucket, t->bucket, memory_order_relaxed);
+	} else {
+		if (!slab_ready(&a->w->record->elements))
+			return -EAGAIN;
+		a->index = slab_take(&a->h->elements, &a->w->record->elements);
+	}
+	fill_element(a, kind);
+	return 0;
 }
 
 /* Whether an operation elsewhere may have a credit in hand. One that is just asking is waited for: it soon knows. */
@@ -176,12 +217,19 @@ static bool swap(struct attempt *a, const struct hash_target *t, struct hash_pla
 HASH_INLINE void update_committed(struct attempt *a, const struct hash_target *t, struct hash_place *place, bool found,
 				  struct hash_kind kind)
 {
+	uint32_t published = a->index, replaced = 0;
+
 	a->claim = -1;
 	a->index = 0;
 	if (found)
-		hash_discard(a->h, a->w, hash_unlink(a->h, a->w, t->line, place, kind), kind);
+		replaced = hash_unlink(a->h, a->w, t->line, place, kind);
 	else
 		a->credit = false; /* the entry has it now */
+	if (hash_evicts(a->h, kind) && a->h->evict.ops->published)
+		a->h->evict.ops->published(&a->h->evict, a->w, published, replaced);
+	else if (found)
+		hash_mark(a->h, a->element, kind);
+	hash_discard(a->h, a->w, replaced, kind);
 }
 
 /* commit_update where nodes change: the entry is in one, or there is no slot to be had. */
@@ -235,10 +283,12 @@ static void put_back(struct attempt *a, struct line *line)
 {
 	if (a->claim >= 0)
 		hash_release_slot(line, (unsigned)a->claim, a->claimed);
-	if (a->index) /* for this update's next attempt, too: it relies on having an element at hand */
+	if (a->h->evict.ops && (a->index || a->taken))
+		a->h->evict.ops->give(&a->h->evict, a->w, a->index ? a->index : a->taken);
+	else if (a->index) /* for this update's next attempt, too: it relies on having an element at hand */
 		slab_put_back(&a->h->elements, &a->w->record->elements, a->w->cpu, a->index);
 	a->claim = -1;
-	a->index = 0;
+	a->index = a->taken = 0;
 	if (atomic_load_explicit(&a->w->record->credit, memory_order_relaxed) == CREDIT_NONE)
 		return;
 	if (a->credit)
@@ -259,6 +309,7 @@ HASH_INLINE bool store_percpu(struct attempt *a, const struct hash_target *t, co
 		TEST_POINT(TP_STORE);
 		atomic_thread_fence(memory_order_release); /* release: as in update_glance */
 		store_slots(a, place->index);
+		hash_mark(a->h, place->element, kind);
 	}
 	hash_announce_end(a->w);
 	return there;
@@ -323,7 +374,7 @@ HASH_INLINE int try_update(struct attempt *a, const struct hash_target *t, struc
 			if (err <= 0)
 				return err;
 		}
-		if (!found && !a->credit) {
+		if (!found && !a->credit && !hash_evicts(h, kind)) {
 			err = take_credit(h, a->w, t->line, place.w);
 			if (err == -ESTALE)
 				continue;
@@ -332,9 +383,9 @@ HASH_INLINE int try_update(struct attempt *a, const struct hash_target *t, struc
 			a->credit = true;
 		}
 		if (!a->index) {
-			if (!slab_ready(&a->w->record->elements))
-				return -EAGAIN;
-			take_element(a, kind);
+			err = prepare_element(a, t, kind);
+			if (err)
+				return err;
 		}
 		set_stamp(a, t, &place, found, kind);
 		if (kind.grace && found && place.depth < 0 && hash_replaces(h, kind) == REPLACE_BY_SWAP) {
@@ -376,6 +427,21 @@ HASH_INLINE bool update_glance(struct hash *h, const void *key, const void *valu
 	return stored;
 }
 
+/* An update of a map that evicts. The kernel takes its element before it knows whether it needs it: even an update that
+ * fails, or replaces, may evict, and even its own key. A per-CPU value that must exist is stored in place. */
+HASH_INLINE int update_evicting(struct attempt *a, const struct hash_target *t, struct hash_kind kind)
+{
+	bool first = a->h->evict.ops->take_first && !(kind.percpu && a->flags & BPF_EXIST);
+	int err;
+
+	__builtin_prefetch(t->line, 1); /* the element takes its time */
+	err = first ? take_evicted(a, t->hash) : 0;
+	if (!err)
+		err = try_update(a, t, kind);
+	put_back(a, t->line);
+	return err == -ENOBUFS ? -ENOMEM : err;
+}
+
 HASH_INLINE int update(struct hash *h, const void *key, const void *value, uint64_t flags, bool prog,
 		       struct hash_kind kind)
 {
@@ -386,6 +452,11 @@ HASH_INLINE int update(struct hash *h, const void *key, const void *value, uint6
 	a.w = writer_begin(&h->writers, h->n_cpus, &err);
 	if (!a.w)
 		return err;
+	if (hash_evicts(h, kind)) {
+		err = update_evicting(&a, &t, kind);
+		writer_end(a.w);
+		return err;
+	}
 	do {
 		/* an element before the section begins, as only here can a grace period be waited for; an update that
 		 * turns out to need none succeeds without */

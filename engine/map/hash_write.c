@@ -29,6 +29,31 @@ void hash_let_others_run(unsigned *patience)
 	--*patience;
 }
 
+int hash_commit_delete_node(struct hash *h, struct writer *w, struct line *line, struct hash_place *place,
+			    struct hash_kind kind)
+{
+	struct overflow_writer ow = hash_overflow_writer(h, w, kind);
+	struct overflow_change change;
+	int err = overflow_build(&ow, line, place->w, place->depth, place->slot, 0, 0, &change);
+
+	if (err)
+		return err;
+	if (!hash_commit(w, line, place, line_with_overflow(line_bump(place->w), change.root), true, kind)) {
+		overflow_undo(&ow, &change);
+		return -ESTALE;
+	}
+	overflow_committed(&ow, &change);
+	return 0;
+}
+
+/* Asked now and then, when naps have begun. */
+static bool is_dead(const struct hash *h, uint32_t record, unsigned round)
+{
+	return h->writers.processes && round > PATIENCE_YIELDS && round % 32 == 0 &&
+	       process_dead(h->writers.processes,
+			    atomic_load_explicit(&h->writers.records[record].holder, memory_order_relaxed));
+}
+
 static bool is_among(uint32_t element, const uint32_t *elements, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
@@ -53,9 +78,9 @@ void hash_settle(struct hash *h, const struct writer *w, const uint32_t *element
 	unsigned round = 0;
 	uint32_t used;
 
-	/* against the fence, or on private maps the compiler barrier, of hash_announce: either the announcement is seen
-	 * here, or its maker sees that the line has moved */
-	if (!h->writers.private_memory || syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
+	/* against the fence, or on maps with grace periods the compiler barrier, of hash_announce: either the
+	 * announcement is seen here, or its maker sees that the line has moved */
+	if (!h->elements.budget || syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
 		atomic_thread_fence(memory_order_seq_cst);
 	used = atomic_load_explicit(&h->header->records_used, memory_order_relaxed);
 	for (uint32_t i = 0; i < used && i < RECORDS; i++) {
@@ -63,7 +88,8 @@ void hash_settle(struct hash *h, const struct writer *w, const uint32_t *element
 		/* acquire: pairs with hash_announce_end; the stores are visible */
 		uint32_t element = atomic_load_explicit(announced, memory_order_acquire);
 
-		while (element && i != w->index && round < hash_settle_patience && is_among(element, elements, n)) {
+		while (element && i != w->index && round < hash_settle_patience && is_among(element, elements, n) &&
+		       !is_dead(h, i, round)) {
 			let_others_run(round++);
 			element = atomic_load_explicit(announced, memory_order_acquire);
 		}

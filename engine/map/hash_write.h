@@ -30,8 +30,8 @@ HASH_INLINE bool hash_commit(struct writer *w, struct line *line, struct hash_pl
 	bool done;
 
 	if (!kind.grace) {
-		/* relaxed: for recovery, ordered by the commit */
-		atomic_store_explicit(&w->record->outgoing, removes ? place->index : 0, memory_order_relaxed);
+		/* for recovery, ordered by the commit. Release: what was outgoing before has its owner by now (hash_evict.c) */
+		atomic_store_explicit(&w->record->outgoing, removes ? place->index : 0, memory_order_release);
 		if (removes)
 			place->owner = atomic_load_explicit(&place->element->owner, memory_order_relaxed);
 	}
@@ -42,11 +42,28 @@ HASH_INLINE bool hash_commit(struct writer *w, struct line *line, struct hash_pl
 	return done;
 }
 
+/* hash_commit_delete of an entry in a node. */
+int hash_commit_delete_node(struct hash *h, struct writer *w, struct line *line, struct hash_place *place,
+			    struct hash_kind kind);
+
+/* One commit that takes the entry at place out. 0, -ESTALE, -ENOMEM, -ENOBUFS. */
+HASH_INLINE int hash_commit_delete(struct hash *h, struct writer *w, struct line *line, struct hash_place *place,
+				   struct hash_kind kind)
+{
+	line_word next;
+
+	if (caa_unlikely(place->depth >= 0))
+		return hash_commit_delete_node(h, w, line, place, kind);
+	next = line_with_tag(line_bump(place->w), place->slot, 0);
+	return hash_commit(w, line, place, next, true, kind) ? 0 : -ESTALE;
+}
+
 /*
  * After a commit that took the entry at `place` out: releases its slot and returns the element that is ours to discard,
  * or 0. Grace: what the exchange gives, as a swap may have come in after the commit's snapshot; where nobody swaps, the
  * slot is ours, and a store will do. At once: the element of the snapshot, taken over by CAS of its owner word, so that
- * of a remover and a recoverer exactly one gets it.
+ * of a remover and a recoverer exactly one gets it. Maps that evict: by stores; a recoverer keeps its hands off what a
+ * living writer's record names as outgoing (hash_evict.c).
  */
 HASH_INLINE uint32_t hash_unlink(const struct hash *h, struct writer *w, struct line *line,
 				 const struct hash_place *place, struct hash_kind kind)
@@ -63,6 +80,15 @@ HASH_INLINE uint32_t hash_unlink(const struct hash *h, struct writer *w, struct 
 		/* acq_rel: the swapped-in element's bytes are visible; our reads come before the slot's next use */
 		return atomic_exchange_explicit(&line->index[place->slot], 0, memory_order_acq_rel);
 	}
+	if (hash_evicts(h, kind)) {
+		TEST_POINT(TP_RELEASE);
+		/* relaxed: the commit ordered everything */
+		atomic_store_explicit(&place->element->owner, w->owner, memory_order_relaxed);
+		/* release: our reads of the slot come before its next use */
+		if (place->depth < 0)
+			atomic_store_explicit(&line->index[place->slot], 0, memory_order_release);
+		return place->index;
+	}
 	if (place->depth < 0)
 		hash_release_slot(line, place->slot, place->index);
 	if (kind.grace)
@@ -74,7 +100,7 @@ HASH_INLINE uint32_t hash_unlink(const struct hash *h, struct writer *w, struct 
 		       : 0;
 }
 
-/* A removed element goes: to wait for a grace period, or back at once. */
+/* A removed element goes: to wait for a grace period, to its policy, or back at once. */
 HASH_INLINE void hash_discard(struct hash *h, struct writer *w, uint32_t index, struct hash_kind kind)
 {
 	TEST_POINT(TP_RETIRE);
@@ -82,6 +108,8 @@ HASH_INLINE void hash_discard(struct hash *h, struct writer *w, uint32_t index, 
 		return;
 	if (kind.grace)
 		slab_retire(&h->elements, &w->retired_elements, index);
+	else if (hash_evicts(h, kind))
+		h->evict.ops->give(&h->evict, w, index);
 	else
 		slab_give(&h->elements, &w->record->elements, w->cpu, index);
 }

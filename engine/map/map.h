@@ -27,10 +27,12 @@ struct value_locks;
 /* Where a new map's memory comes from. */
 struct map_backing {
 	enum { BACKING_PRIVATE, BACKING_PATH, BACKING_MEMFD, BACKING_FD } kind;
-	const char *path;	  /* BACKING_PATH: created with O_EXCL */
-	int fd;			  /* BACKING_FD: an empty file; stays the caller's, the region reopens it */
-	enum usermap_reuse reuse; /* GRACE or AT_ONCE */
-	__u32 n_cpus;		  /* CPUs with a slot in per-CPU values; 0: the machine's */
+	const char *path;	   /* BACKING_PATH: created with O_EXCL */
+	int fd;			   /* BACKING_FD: an empty file; stays the caller's, the region reopens it */
+	enum usermap_reuse reuse;  /* GRACE or AT_ONCE */
+	__u32 n_cpus;		   /* CPUs with a slot in per-CPU values, and with LRU lists; 0: the machine's */
+	usermap_evict_fn on_evict; /* LRU types; NULL: none */
+	void *on_evict_ctx;
 };
 
 /* How a batch reaches the caller's memory. Both return 0 or -EFAULT; a prefix may have been copied. */
@@ -54,6 +56,7 @@ struct map_batch {
 struct map_ops {
 	enum bpf_map_type type;
 	bool percpu; /* values have a slot for each CPU */
+	bool evicts; /* an LRU type: reuses at once, and a full map gives entries up */
 	/* Checks of BPF_MAP_CREATE that belong to the type, in the kernel's order. */
 	int (*alloc_check)(const struct map_attr *attr);
 	/* Lays the parts of a new region out (attr is in *layout); then formats it; then, for a new and an attached
@@ -106,8 +109,10 @@ struct usermap {
 	bool spin_lock;	     /* values have a struct bpf_spin_lock, */
 	__u32 spin_lock_off; /* here */
 	enum usermap_reuse reuse;
-	bool read_only;	  /* native face: attached with BPF_F_RDONLY; writes are -EPERM */
-	bool write_only;  /* native face: made with BPF_F_WRONLY; reads are -EPERM */
+	bool read_only;		   /* native face: attached with BPF_F_RDONLY; writes are -EPERM */
+	bool write_only;	   /* native face: made with BPF_F_WRONLY; reads are -EPERM */
+	usermap_evict_fn on_evict; /* LRU types */
+	void *on_evict_ctx;
 	__u32 local_id;	  /* index of this handle in every thread's table of records */
 	atomic_uint refs; /* handles given out; the last usermap_close() detaches. By face and registry */
 	_Alignas(64) unsigned char type_data[2048]; /* the type's process-local part */
@@ -118,6 +123,8 @@ const struct map_ops *map_ops_find(__u32 type);
 /* Whether a map of these attributes may have the spin lock that they say: 0, -EOPNOTSUPP (the type), -EACCES (a flag
  * for programs), -EINVAL (no lock can be there). */
 int map_check_spin_lock(const struct map_attr *attr);
+/* Whether a map of these attributes may have the eviction policy that they say: 0, -EINVAL. */
+int map_check_eviction(const struct map_attr *attr);
 /* Makes a map of checked attributes. 0, -ENOMEM, or open(2)'s error. */
 int map_create(const struct map_attr *attr, const struct map_backing *backing, struct usermap **map);
 /* Attaches to the region behind fd, which stays the caller's (the region reopens it). 0, -EINVAL, -ENOMEM,

@@ -12,7 +12,9 @@
 #include "core/words.h"
 #include "map/types.h"
 
-static const struct map_ops *const types[] = { &hash_ops, &array_ops, &percpu_hash_ops, &percpu_array_ops };
+static const struct map_ops *const types[] = {
+	&hash_ops, &array_ops, &percpu_hash_ops, &percpu_array_ops, &lru_hash_ops, &lru_percpu_hash_ops,
+};
 
 const struct map_ops *map_ops_find(__u32 type)
 {
@@ -121,6 +123,8 @@ static int create(struct usermap *map, const struct map_attr *attr, const struct
 	error = region_create(&map->region, &layout, kinds[backing->kind], backing->path, backing->fd);
 	if (error)
 		return error;
+	map->on_evict = backing->on_evict;
+	map->on_evict_ctx = backing->on_evict_ctx;
 	error = handle_attach(map, ops, &layout, true);
 	if (error)
 		return error;
@@ -140,6 +144,17 @@ int map_check_spin_lock(const struct map_attr *attr)
 	if (attr->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
 		return -EACCES;
 	return attr->type == BPF_MAP_TYPE_HASH || attr->type == BPF_MAP_TYPE_ARRAY ? 0 : -EOPNOTSUPP;
+}
+
+int map_check_eviction(const struct map_attr *attr)
+{
+	const struct map_ops *ops = map_ops_find(attr->type);
+
+	if (attr->eviction == USERMAP_EVICTION_KERNEL)
+		return 0;
+	if (attr->eviction != USERMAP_EVICTION_S3FIFO || !ops || !ops->evicts)
+		return -EINVAL;
+	return attr->map_flags & BPF_F_NO_COMMON_LRU ? -EINVAL : 0;
 }
 
 /* Whether the name ends, with nothing behind it. */
@@ -162,7 +177,7 @@ static bool layout_is_ours(const struct region_layout *found)
 		return false;
 	if (attr->map_extra || attr->map_flags & (BPF_F_RDONLY | BPF_F_WRONLY) || !name_ok(attr->name))
 		return false;
-	if (map_check_spin_lock(attr) || attr->pad)
+	if (map_check_spin_lock(attr) || map_check_eviction(attr))
 		return false;
 	return ops->alloc_check(attr) == 0 && layout_make(ops, &ours) == 0 && region_layout_equal(&ours, found);
 }

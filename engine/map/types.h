@@ -5,9 +5,8 @@
 
 #include "map/map.h"
 
-extern const struct map_ops array_ops;	      /* map/array.c */
-extern const struct map_ops hash_ops;	      /* map/hash.c */
-extern const struct map_ops percpu_hash_ops;  /* map/hash.c */
-extern const struct map_ops percpu_array_ops; /* map/percpu_array.c */
+extern const struct map_ops array_ops;							  /* map/array.c */
+extern const struct map_ops percpu_array_ops;						  /* map/percpu_array.c */
+extern const struct map_ops hash_ops, percpu_hash_ops, lru_hash_ops, lru_percpu_hash_ops; /* map/hash.c */
 
 #endif

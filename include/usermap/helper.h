@@ -9,6 +9,9 @@
  * key. Stores through a pointer are the program's own: they are seen by others in whatever pieces the program makes
  * them.
  *
+ * LRU types reuse at once, private maps, too: an entry may be evicted, and its memory serve another key, while a pointer to
+ * it is held. Lookups here are hits: they keep the entry from being evicted soon.
+ *
  * Per-CPU types: pointers are to the slot of the CPU that the call runs on. A kernel program stays on that CPU until it
  * returns; a thread may be moved, or preempted by another thread that uses the same slot. So read-modify-write through
  * such a pointer can lose updates: usermap_percpu_add() can't.
@@ -75,8 +78,8 @@ USERMAP_API int usermap_helper_spin_unlock(struct bpf_spin_lock *lock);
 
 /*
  * Adds @delta to the 8-byte counter at @offset of the present CPU's slot of @key's value: exact, however threads are
- * preempted and moved. A restartable sequence (rseq) on x86-64 and aarch64: on private maps and on PERCPU_ARRAY its
- * path has no atomic instruction. Where the map was made by a thread without rseq, or for fewer CPUs than this machine
+ * preempted and moved. A restartable sequence (rseq) on x86-64 and aarch64: on private PERCPU_HASH maps and on
+ * PERCPU_ARRAY its path has no atomic instruction. Where the map was made by a thread without rseq, or for fewer CPUs than this machine
  * has, an atomic add. The sum over all slots is exact; concurrent whole-slot updates overwrite, as ever.
  * Returns 0; -ENOENT: absent (PERCPU_ARRAY: index >= max_entries); -EINVAL: not a per-CPU type, @offset is not a
  * multiple of 8 or the counter isn't inside value_size; -EOPNOTSUPP: this thread has no rseq but the map relies on it;

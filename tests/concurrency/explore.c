@@ -29,19 +29,26 @@
 #define AT_ONCE USERMAP_REUSE_AT_ONCE
 
 static const struct idmap_kind kinds[] = {
-	{ "grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PLAIN },			      /* stores in place */
-	{ "grace-16", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 16, IDMAP_PLAIN },	      /* replaces by swap */
-	{ "grace-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 8, 16, IDMAP_PLAIN }, /* by commit */
-	{ "at-once-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN },
-	{ "at-once-64", PRIVATE, AT_ONCE, 0, 24, 64, IDMAP_PLAIN },
-	{ "shared-zero-seed-16", SHARED, AT_ONCE, BPF_F_ZERO_SEED, 4, 16, IDMAP_PLAIN },
-	{ "percpu-grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PERCPU },
-	{ "percpu-at-once-16", PRIVATE, AT_ONCE, BPF_F_ZERO_SEED, 24, 16, IDMAP_PERCPU },
-	{ "percpu-shared-8", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 8, IDMAP_PERCPU },
-	{ "locked-grace-24", PRIVATE, GRACE, 0, 8, 24, IDMAP_LOCKED },
-	{ "locked-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 4, 16, IDMAP_LOCKED },
-	{ "locked-at-once-24", PRIVATE, AT_ONCE, 0, 24, 24, IDMAP_LOCKED },
-	{ "locked-shared-40", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 40, IDMAP_LOCKED },
+	{ "grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PLAIN, IDMAP_KEEPS },			      /* stores in place */
+	{ "grace-16", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 16, IDMAP_PLAIN, IDMAP_KEEPS },	      /* replaces by swap */
+	{ "grace-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 8, 16, IDMAP_PLAIN, IDMAP_KEEPS }, /* by commit */
+	{ "at-once-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "at-once-64", PRIVATE, AT_ONCE, 0, 24, 64, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "shared-zero-seed-16", SHARED, AT_ONCE, BPF_F_ZERO_SEED, 4, 16, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "percpu-grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PERCPU, IDMAP_KEEPS },
+	{ "percpu-at-once-16", PRIVATE, AT_ONCE, BPF_F_ZERO_SEED, 24, 16, IDMAP_PERCPU, IDMAP_KEEPS },
+	{ "percpu-shared-8", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 8, IDMAP_PERCPU, IDMAP_KEEPS },
+	{ "locked-grace-24", PRIVATE, GRACE, 0, 8, 24, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "locked-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 4, 16, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "locked-at-once-24", PRIVATE, AT_ONCE, 0, 24, 24, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "locked-shared-40", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 40, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "lru-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN, IDMAP_LRU },
+	{ "lru-one-cpu-64", PRIVATE, AT_ONCE, BPF_F_ZERO_SEED, 24, 64, IDMAP_PLAIN, IDMAP_LRU_ONE },
+	{ "lru-no-common-16", PRIVATE, AT_ONCE, BPF_F_NO_COMMON_LRU, 8, 16, IDMAP_PLAIN, IDMAP_LRU },
+	{ "lru-percpu-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PERCPU, IDMAP_LRU },
+	{ "lru-percpu-no-common-16", PRIVATE, AT_ONCE, BPF_F_NO_COMMON_LRU, 24, 16, IDMAP_PERCPU, IDMAP_LRU },
+	{ "s3fifo-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN, IDMAP_S3FIFO },
+	{ "s3fifo-percpu-16", PRIVATE, AT_ONCE, BPF_F_ZERO_SEED, 8, 16, IDMAP_PERCPU, IDMAP_S3FIFO },
 };
 
 #define N_KINDS	   (sizeof(kinds) / sizeof(kinds[0]))
@@ -51,7 +58,7 @@ static struct {
 	uint64_t seed;
 	unsigned bound, max;
 	unsigned death;
-	bool list, drained;
+	bool list, drained, evicting;
 } options = { .seed = 1, .bound = 2, .max = 2000 };
 
 /* The seed of every map is the same, so that keys lie in the same lines run after run. */
@@ -181,6 +188,10 @@ static struct history_op *note(struct experiment *x, enum history_kind kind, uns
 {
 	struct history_op *op = &x->history.op[x->history.n++];
 
+	if (x->history.n == HISTORY_OPS) {
+		x->history.n--;
+		experiment_wrong(x, "a history too long");
+	}
 	*op = (struct history_op){ .kind = kind, .thread = SCENARIO_THREADS, .key = key, .result = result };
 	memcpy(op->value, value.word, sizeof(op->value));
 	op->called = experiment_now(x);
@@ -241,13 +252,14 @@ static void set_up(struct experiment *x, bool drain)
 	x->clock = 0;
 	x->wrong[0] = 0;
 	x->history.n = 0;
-	x->history.max_entries = x->scenario->max_entries;
+	x->history.max_entries = x->m.max_entries;
 	x->history.words = idmap_words(x->kind);
 	x->history.exact = true;
-	for (unsigned t = 0; t < SCENARIO_THREADS; t++)
+	for (unsigned t = 0; t <= SCENARIO_THREADS; t++)
 		x->ops[t].n = 0;
-	x->drained = drain;
-	if (drain) { /* the first call ends stores in place; let that be over */
+	experiment_act(x, SCENARIO_THREADS);
+	x->drained = drain && x->kind->reuse == GRACE;
+	if (x->drained) { /* the first call ends stores in place; let that be over */
 		idmap_update(&x->m, WHOLE_FRESH, 1, BPF_ANY);
 		experiment_get(x, WHOLE_FRESH, true, 0, &value);
 	}
@@ -255,26 +267,35 @@ static void set_up(struct experiment *x, bool drain)
 		store(x, FILLER + i);
 	for (unsigned i = 0; i < 4 && x->scenario->present[i]; i++)
 		store(x, x->scenario->present[i] - 1);
+	for (unsigned i = 0; i < x->scenario->fill && x->scenario->fill_used; i++)
+		idmap_use(&x->m, x->key_id[FILLER + i]);
 	if (x->scenario->dies)
 		die(x);
 }
 
 static void judge(struct experiment *x)
 {
-	const char *what;
+	enum history_verdict verdict;
 	struct idmap_ids value;
+	const char *what;
 
-	for (unsigned t = 0; t < SCENARIO_THREADS; t++)
+	for (unsigned t = 0; t <= SCENARIO_THREADS; t++)
 		for (unsigned i = 0; i < x->ops[t].n; i++)
-			x->history.op[x->history.n++] = x->ops[t].op[i];
+			if (x->history.n < HISTORY_OPS - HISTORY_KEYS)
+				x->history.op[x->history.n++] = x->ops[t].op[i];
+			else
+				experiment_wrong(x, "a history too long");
 	for (unsigned key = 0; key < HISTORY_KEYS; key++)
 		if (x->used >> key & 1) {
 			int err = experiment_get(x, x->key_id[key], false, 0, &value);
 
 			note(x, HISTORY_LOOKUP, key, value, err);
 		}
-	if (history_check(&x->history) != HISTORY_OK)
-		experiment_wrong(x, "the history is not linearizable");
+	experiment_act(NULL, 0);
+	verdict = history_check(&x->history);
+	if (verdict != HISTORY_OK)
+		experiment_wrong(x, verdict == HISTORY_WRONG ? "the history is not linearizable"
+							     : "the history is too hard to judge");
 	what = x->wrong[0] ? NULL : whole_judge(&x->m, x->key_id, HISTORY_KEYS);
 	if (what)
 		experiment_wrong(x, "%s", what);
@@ -387,6 +408,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'm': options.max = (unsigned)strtoul(arg, NULL, 0); return 0;
 	case 'l': options.list = true; return 0;
 	case 'd': options.drained = true; return 0;
+	case 'e': options.evicting = true; return 0;
 	case 'D': options.death = (unsigned)strtoul(arg, NULL, 0); return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
@@ -395,6 +417,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp_option argp_options[] = {
 	{ "scenario", 's', "NAME", 0, "only this scenario", 0 },
 	{ "kind", 'k', "NAME", 0, "only this kind of map", 0 },
+	{ "evicting", 'e', NULL, 0, "only maps that evict", 0 },
 	{ "schedule", 'r', "STEP:THREAD,…", 0, "run this schedule only, as a failure printed it", 0 },
 	{ "drained", 'd', NULL, 0, "with --schedule: after a first lookup_and_delete", 0 },
 	{ "death", 'D', "N", 0, "with --schedule: the step at which the process dies", 0 },
@@ -408,9 +431,9 @@ static const struct argp_option argp_options[] = {
 static bool selected(const struct scenario *scenario, const struct idmap_kind *kind)
 {
 	if ((options.scenario && strcmp(options.scenario, scenario->name)) ||
-	    (options.kind && strcmp(options.kind, kind->name)))
+	    (options.kind && strcmp(options.kind, kind->name)) || (options.evicting && kind->eviction == IDMAP_KEEPS))
 		return false;
-	if (scenario->only && scenario->only != kind->values)
+	if ((scenario->only && scenario->only != kind->values) || (scenario->evicts && kind->eviction == IDMAP_KEEPS))
 		return false;
 	return !scenario->dies || kind->memory == USERMAP_MEMORY_SHARED;
 }
@@ -423,6 +446,7 @@ int main(int argc, char **argv)
 	unsigned n = 0;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	idmap_evicted = experiment_evicted;
 	printf("seed %" PRIu64 ", at most %u preemptions\n", options.seed, options.bound);
 	for (unsigned s = 0; s < n_scenarios; s++)
 		for (unsigned k = 0; k < N_KINDS; k++) {

@@ -22,6 +22,7 @@ enum step_kind {
 	STEP_LOOKUP,
 	STEP_TAKE,       /* lookup_and_delete_elem */
 	STEP_POINTER,    /* program-face lookup; the pointer must stay the same entry in its section (reuse = grace only) */
+	STEP_USE,        /* maps that evict: program-face lookup, a hit; what it finds is not looked at */
 	STEP_SLOT,       /* per-CPU: program-face update, of this CPU's slot */
 	STEP_ADD,        /* per-CPU: percpu_add */
 	STEP_HOLD,       /* spin lock: program-face store under the lock, word by word. Where nobody removes or replaces */
@@ -48,6 +49,8 @@ struct scenario {
 	struct step thread[SCENARIO_THREADS][SCENARIO_STEPS];
 	bool spread; /* the threads run on different CPUs, so they begin with different per-CPU lists */
 	enum idmap_values only; /* IDMAP_PLAIN: for maps of any values */
+	bool evicts; /* for maps that evict alone */
+	bool fill_used; /* the entries that fill the line are hit: they are not the first to be evicted */
 	/* Before the threads run, a process dies in an update of key 0 with BPF_F_LOCK: at each of its steps in turn. Shared
 	 * maps with locked values only */
 	bool dies;
@@ -72,7 +75,7 @@ struct experiment {
 	struct {
 		unsigned n;
 		struct history_op op[EXPERIMENT_OPS];
-	} ops[SCENARIO_THREADS];
+	} ops[SCENARIO_THREADS + 1]; /* the last: of the main thread, its evictions */
 	bool drained;
 	unsigned death;	 /* the step at which the process dies */
 	bool died;	 /* it had so many */
@@ -85,6 +88,11 @@ uint64_t experiment_now(struct experiment *x);
 __attribute__((format(printf, 2, 3))) void experiment_wrong(struct experiment *x, const char *format, ...);
 /* Looks up, or takes; a torn value fails the run. */
 int experiment_get(struct experiment *x, uint32_t key_id, bool take, uint64_t flags, struct idmap_ids *value);
+/* What idmap_evicted is to be: notes the eviction as an operation of the history, by which the thread took the entry out. */
+void experiment_evicted(int err, uint32_t key_id, const struct idmap_ids *value);
+/* The calling thread acts in the experiment from now on, as thread SCENARIO_THREADS if it isn't one of the scenario's; NULL:
+ * no more, and its evictions are not noted. */
+void experiment_act(struct experiment *x, unsigned thread);
 /* The steps of one thread (explore_steps.c). */
 void experiment_run_thread(struct experiment *x, unsigned thread);
 

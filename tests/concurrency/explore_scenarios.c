@@ -25,6 +25,7 @@
 #define LOCKED_LOOKUP(key) { STEP_LOOKUP, key, true }
 #define LOCKED_TAKE(key) { STEP_TAKE, key, true }
 #define HOLD(key) { STEP_HOLD, key, false }
+#define USE(key) { STEP_USE, key, false }
 #define SLOT(key) { STEP_SLOT, key, false }
 #define ADD(key) { STEP_ADD, key, false }
 #define BULK { .kind = STEP_BULK }
@@ -154,6 +155,71 @@ const struct scenario scenarios[] = {
 	  .thread = { { ADD(A) }, { DELETE(A), ANY(C), LOOKUP(C) } } },
 	{ .name = "add-take-recycle", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_PERCPU,
 	  .thread = { { ADD(A) }, { TAKE(A), ANY(C) }, { LOOKUP(C) } } },
+
+	/* Maps that evict: inserts into a full one, and what others do with the entry that goes. */
+	{ .name = "evict-lookup", .max_entries = 1, .present = { HAS(A) }, .evicts = true,
+	  .thread = { { ANY(B) }, { LOOKUP(B), LOOKUP(A) }, { LOOKUP(A), LOOKUP(B) } } },
+	{ .name = "evict-lookup-recycle", .max_entries = 1, .present = { HAS(A) }, .evicts = true,
+	  .thread = { { ANY(B), ANY(C) }, { LOOKUP(A) }, { LOOKUP(C) } } },
+	{ .name = "evict-replace", .max_entries = 1, .present = { HAS(A) }, .evicts = true,
+	  .thread = { { ANY(B) }, { EXIST(A), ANY(A) }, { LOOKUP(A) } } },
+	{ .name = "evict-replaced", .max_entries = 2, .present = { HAS(A), HAS(B) }, .evicts = true,
+	  .thread = { { ANY(C), ANY(D) }, { EXIST(A) }, { ANY(A), LOOKUP(A) } } },
+	{ .name = "evict-delete", .max_entries = 1, .present = { HAS(A) }, .evicts = true,
+	  .thread = { { ANY(B) }, { DELETE(A) } } },
+	{ .name = "evict-deleted", .max_entries = 2, .present = { HAS(A), HAS(B) }, .evicts = true,
+	  .thread = { { ANY(C), ANY(D) }, { DELETE(A), ANY(E) }, { DELETE(B) } } },
+	{ .name = "evict-take", .max_entries = 2, .present = { HAS(A), HAS(B) }, .evicts = true,
+	  .thread = { { ANY(C), ANY(A) }, { TAKE(A) }, { TAKE(B), LOOKUP(A) } } },
+	{ .name = "evict-take-all", .max_entries = 2, .present = { HAS(A), HAS(B) }, .evicts = true,
+	  .thread = { { ANY(C), ANY(D) }, { TAKE_ALL }, { LOOKUP_ALL } } },
+	{ .name = "evict-delete-insert", .max_entries = 4, .present = { HAS(A), HAS(B), HAS(C), HAS(D) }, .evicts = true,
+	  .thread = { { ANY(E), ANY(F) }, { DELETE(A), DELETE(B), ANY(A) }, { DELETE(C), DELETE(D) } } },
+	{ .name = "evict-evict", .max_entries = 1, .present = { HAS(A) }, .evicts = true,
+	  .thread = { { ANY(B) }, { ANY(C) } } },
+	{ .name = "evict-evict-two", .max_entries = 2, .present = { HAS(A), HAS(B) }, .evicts = true,
+	  .thread = { { ANY(C), ANY(A) }, { ANY(D), LOOKUP(D) }, { LOOKUP(A), LOOKUP(C) } } },
+	{ .name = "evict-evict-evict", .max_entries = 2, .present = { HAS(A), HAS(B) }, .evicts = true,
+	  .thread = { { ANY(C) }, { ANY(D) }, { ANY(E) } } },
+	{ .name = "evict-same-key", .max_entries = 2, .present = { HAS(A), HAS(B) }, .evicts = true,
+	  .thread = { { ANY(C) }, { NOEXIST(C) }, { EXIST(C), DELETE(C) } } },
+	{ .name = "evict-used", .max_entries = 2, .present = { HAS(A), HAS(B) }, .evicts = true,
+	  .thread = { { ANY(C), ANY(D) }, { USE(A), USE(C), USE(B) }, { USE(B), EXIST(A) } } },
+	{ .name = "evict-failing", .max_entries = 1, .present = { HAS(A) }, .evicts = true,
+	  .thread = { { NOEXIST(A) }, { DELETE(A) }, { EXIST(A), NOEXIST(B) } } },
+	{ .name = "evict-failing-two", .max_entries = 2, .present = { HAS(A), HAS(B) }, .evicts = true,
+	  .thread = { { NOEXIST(A), EXIST(C) }, { ANY(D), DELETE(A) }, { EXIST(B) } } },
+	{ .name = "evict-batches", .max_entries = 4, .present = { HAS(A), HAS(B), HAS(C), HAS(D) }, .evicts = true,
+	  .thread = { { ANY(E), ANY(F) }, { BULK }, { LOOKUP_ALL } } },
+	{ .name = "evict-in-node", .max_entries = 9, .fill = 8, .present = { HAS(A) }, .evicts = true, .fill_used = true,
+	  .thread = { { ANY(B), ANY(C) }, { EXIST(A), DELETE(FILLER) }, { LOOKUP(A), LOOKUP(B) } } },
+
+	/* Two CPUs: what one has at hand, another one steals. */
+	{ .name = "steal-insert", .max_entries = 2, .present = { HAS(A), HAS(B) }, .spread = true, .evicts = true,
+	  .thread = { { ANY(C), ANY(A) }, { ANY(D), ANY(B) } } },
+	{ .name = "steal-one", .max_entries = 1, .present = { HAS(A) }, .spread = true, .evicts = true,
+	  .thread = { { ANY(B), LOOKUP(B) }, { ANY(C), LOOKUP(C) }, { DELETE(A), LOOKUP(B) } } },
+	{ .name = "steal-delete", .max_entries = 2, .present = { HAS(A), HAS(B) }, .spread = true, .evicts = true,
+	  .thread = { { DELETE(A), ANY(A) }, { ANY(C), ANY(D) }, { DELETE(B), DELETE(C) } } },
+	{ .name = "steal-free", .max_entries = 4, .present = { HAS(A) }, .spread = true, .evicts = true,
+	  .thread = { { DELETE(A), ANY(B), ANY(C) }, { ANY(D), ANY(E), ANY(F) }, { TAKE_ALL } } },
+	{ .name = "steal-used", .max_entries = 2, .present = { HAS(A), HAS(B) }, .spread = true, .evicts = true,
+	  .thread = { { USE(A), EXIST(B) }, { ANY(C), ANY(D) }, { USE(B), ANY(A) } } },
+
+	/* Per-CPU values: stores in place into an entry that is evicted, and whose element serves again. What was stored, or
+	 * added, before is what the callback sees. */
+	{ .name = "evict-store", .max_entries = 1, .present = { HAS(A) }, .only = IDMAP_PERCPU, .evicts = true,
+	  .thread = { { EXIST(A) }, { ANY(B), LOOKUP(B) } } },
+	{ .name = "evict-slot", .max_entries = 2, .present = { HAS(A), HAS(B) }, .spread = true, .only = IDMAP_PERCPU,
+	  .evicts = true, .thread = { { SLOT(A), SLOT(A) }, { ANY(C), SLOT(D) }, { LOOKUP(A), LOOKUP(C) } } },
+	{ .name = "evict-slot-slot", .max_entries = 1, .present = { HAS(A) }, .spread = true, .only = IDMAP_PERCPU,
+	  .evicts = true, .thread = { { SLOT(A), LOOKUP(A) }, { SLOT(A) }, { SLOT(B) } } },
+	{ .name = "evict-add", .max_entries = 1, .present = { HAS(A) }, .spread = true, .only = IDMAP_PERCPU, .evicts = true,
+	  .thread = { { ADD(A), ADD(A) }, { ANY(B), LOOKUP(B) }, { ADD(A), ADD(B) } } },
+	{ .name = "evict-add-again", .max_entries = 2, .present = { HAS(A), HAS(B) }, .only = IDMAP_PERCPU, .evicts = true,
+	  .thread = { { ADD(A), ADD(B) }, { ANY(C), ANY(A) }, { ADD(C), LOOKUP(A) } } },
+	{ .name = "evict-add-take", .max_entries = 2, .present = { HAS(A), HAS(B) }, .only = IDMAP_PERCPU, .evicts = true,
+	  .thread = { { ADD(A), ADD(A) }, { ANY(C) }, { TAKE(A), ADD(B) } } },
 
 	/* BPF_F_LOCK: stores in place under the value's lock, beside plain replacements and removals, which take no lock. */
 	{ .name = "lock-lock", .max_entries = 4, .present = { HAS(A) }, .only = IDMAP_LOCKED,

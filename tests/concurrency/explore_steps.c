@@ -36,13 +36,58 @@ static void between_stores(void)
 	schedule_point(false);
 }
 
+/* In which experiment the calling thread acts, and when its present operation began. */
+static _Thread_local struct {
+	struct experiment *x;
+	unsigned thread;
+	uint64_t began;
+} acting;
+
+void experiment_act(struct experiment *x, unsigned thread)
+{
+	acting.x = x;
+	acting.thread = thread;
+	acting.began = x ? experiment_now(x) : 0;
+}
+
+static struct history_op *add_op(struct experiment *x, unsigned thread, enum history_kind kind, unsigned key)
+{
+	struct history_op *op = &x->ops[thread].op[x->ops[thread].n];
+
+	if (x->ops[thread].n == EXPERIMENT_OPS - 1)
+		experiment_wrong(x, "more operations than there is room for");
+	else
+		x->ops[thread].n++;
+	*op = (struct history_op){ .kind = kind, .thread = thread, .key = key };
+	return op;
+}
+
 static struct history_op *begin(struct experiment *x, unsigned thread, enum history_kind kind, unsigned key)
 {
-	struct history_op *op = &x->ops[thread].op[x->ops[thread].n++];
+	struct history_op *op = add_op(x, thread, kind, key);
 
-	*op = (struct history_op){ .kind = kind, .thread = thread, .key = key };
-	op->called = experiment_now(x);
+	op->called = acting.began = experiment_now(x);
 	return op;
+}
+
+void experiment_evicted(int err, uint32_t key_id, const struct idmap_ids *value)
+{
+	struct experiment *x = acting.x;
+	struct history_op *op;
+	unsigned key = 0;
+
+	if (!x)
+		return;
+	while (key < HISTORY_KEYS && x->key_id[key] != key_id)
+		key++;
+	if (err || key == HISTORY_KEYS) {
+		experiment_wrong(x, "something was evicted that nobody stored");
+		return;
+	}
+	op = add_op(x, acting.thread, HISTORY_TAKE, key);
+	memcpy(op->value, value->word, sizeof(op->value));
+	op->called = acting.began;
+	op->returned = experiment_now(x);
 }
 
 /* Notes what one call said of several keys: as many operations, which overlap each other entirely. */
@@ -138,6 +183,8 @@ static void run_update(struct experiment *x, struct history_op *op, const struct
 	} else {
 		op->result = idmap_update(&x->m, x->key_id[step->key], value, op->flags | lock);
 	}
+	if (x->kind->eviction != IDMAP_KEEPS && (op->result == -E2BIG || op->result == -ENOMEM))
+		experiment_wrong(x, "no room in a map that evicts: %d", op->result);
 }
 
 /* To the first word of this CPU's slot. */
@@ -168,6 +215,10 @@ static void run_step(struct experiment *x, unsigned thread, unsigned number, con
 
 	if (step->kind == STEP_POINTER && (x->kind->reuse != USERMAP_REUSE_GRACE || x->kind->values == IDMAP_PERCPU))
 		return;
+	if (step->kind == STEP_USE) {
+		idmap_use(&x->m, x->key_id[step->key]);
+		return;
+	}
 	if (step->kind == STEP_BULK) {
 		bulk(x, thread);
 		return;
@@ -197,6 +248,8 @@ static void run_step(struct experiment *x, unsigned thread, unsigned number, con
 
 void experiment_run_thread(struct experiment *x, unsigned thread)
 {
+	experiment_act(x, thread);
 	for (unsigned i = 0; i < SCENARIO_STEPS && x->scenario->thread[thread][i].kind; i++)
 		run_step(x, thread, i, &x->scenario->thread[thread][i]);
+	experiment_act(NULL, 0);
 }

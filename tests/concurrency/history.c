@@ -127,6 +127,17 @@ static bool apply(const struct search *search, struct state *state, unsigned i, 
 	return false;
 }
 
+/* Whether operation i is a lookup that may come now: it changes nothing, so if there is an order at all, there is one in which
+ * it comes now. */
+static bool is_lookup_now(const struct search *search, const struct state *state, unsigned i, uint64_t before)
+{
+	const struct history_op *op = &search->history->op[i];
+	struct state next = *state;
+
+	return op->kind == HISTORY_LOOKUP && !(state->done & BIT(i)) && !op->pending && op->called <= before &&
+	       apply(search, &next, i, 0, 0);
+}
+
 static bool extend(struct search *search, const struct state *state)
 {
 	const struct history *history = search->history;
@@ -146,6 +157,13 @@ static bool extend(struct search *search, const struct state *state)
 		if ((state->done & BIT(i)) && op->called > latest)
 			latest = op->called;
 	}
+	for (unsigned i = 0; i < history->n; i++)
+		if (is_lookup_now(search, state, i, before)) {
+			struct state next = *state;
+
+			next.done |= BIT(i);
+			return remember(search, &next) && extend(search, &next);
+		}
 	for (unsigned i = 0; i < history->n; i++) {
 		const struct history_op *op = &history->op[i];
 		struct state next = *state;

@@ -77,23 +77,67 @@ static int read_value(const struct idmap_kind *kind, const void *value, struct i
 	return 0;
 }
 
+void (*idmap_evicted)(int err, uint32_t key, const struct idmap_ids *value);
+
+static int key_of(const struct idmap_kind *kind, const void *k, uint32_t *key)
+{
+	uint64_t id;
+
+	if (!value_id(k, kind->key_size, &id))
+		return IDMAP_TORN;
+	*key = (uint32_t)id;
+	return 0;
+}
+
+static void on_evict(void *kind, const void *k, const void *v)
+{
+	struct idmap_ids value;
+	uint32_t key = 0;
+	int err = key_of(kind, k, &key), value_err = read_value(kind, v, &value);
+
+	if (idmap_evicted)
+		idmap_evicted(err ? err : value_err, key, &value);
+}
+
+static enum bpf_map_type type_of(const struct idmap_kind *kind)
+{
+	if (kind->eviction == IDMAP_KEEPS)
+		return kind->values == IDMAP_PERCPU ? BPF_MAP_TYPE_PERCPU_HASH : BPF_MAP_TYPE_HASH;
+	return kind->values == IDMAP_PERCPU ? BPF_MAP_TYPE_LRU_PERCPU_HASH : BPF_MAP_TYPE_LRU_HASH;
+}
+
+static void set_eviction(struct usermap_opts *opts, const struct idmap_kind *kind)
+{
+	if (kind->eviction != IDMAP_KEEPS)
+		opts->n_cpus = kind->eviction == IDMAP_LRU_ONE ? 1 : IDMAP_CPUS;
+	if (kind->eviction == IDMAP_S3FIFO)
+		opts->eviction = USERMAP_EVICTION_S3FIFO;
+	if (kind->eviction != IDMAP_KEEPS && kind->memory == USERMAP_MEMORY_PRIVATE) {
+		opts->on_evict = on_evict;
+		opts->on_evict_ctx = (void *)(uintptr_t)kind;
+	}
+}
+
 void idmap_create(struct idmap *m, const struct idmap_kind *kind, uint32_t max_entries)
 {
 	struct usermap_opts opts = {
 		.sz = sizeof(opts), .map_flags = kind->map_flags, .memory = kind->memory, .reuse = kind->reuse
 	};
-	bool percpu = kind->values == IDMAP_PERCPU;
+	struct usermap_info info = { .sz = sizeof(info) };
 	int err;
 
-	if (percpu)
+	if (kind->values == IDMAP_PERCPU)
 		opts.n_cpus = IDMAP_CPUS;
+	set_eviction(&opts, kind);
 	if (kind->values == IDMAP_LOCKED) {
 		opts.spin_lock = 1;
 		opts.spin_lock_off = IDMAP_LOCK;
 	}
-	*m = (struct idmap){ .kind = kind, .max_entries = max_entries };
-	err = usermap_create(percpu ? BPF_MAP_TYPE_PERCPU_HASH : BPF_MAP_TYPE_HASH, "test", kind->key_size,
-			     kind->value_size, max_entries, &opts, &m->map);
+	*m = (struct idmap){ .kind = kind };
+	err = usermap_create(type_of(kind), "test", kind->key_size, kind->value_size, max_entries, &opts, &m->map);
+	if (!err)
+		err = usermap_get_info(m->map, &info);
+	m->max_entries = info.max_entries;
 	if (err) {
 		fprintf(stderr, "usermap_create %s: %s\n", kind->name, strerror(-err));
 		exit(EXIT_FAILURE);
@@ -188,6 +232,16 @@ const void *idmap_pointer(const struct idmap *m, uint32_t key)
 	return usermap_helper_lookup_elem(m->map, k);
 }
 
+bool idmap_use(const struct idmap *m, uint32_t key)
+{
+	bool there;
+
+	usermap_read_lock();
+	there = idmap_pointer(m, key);
+	usermap_read_unlock();
+	return there;
+}
+
 int idmap_hold(const struct idmap *m, uint32_t key, uint64_t value, void (*between)(void))
 {
 	unsigned char k[IDMAP_KEY_MAX], v[VALUE_MAX];
@@ -239,16 +293,6 @@ int idmap_add(const struct idmap *m, uint32_t key, uint64_t delta)
 	return usermap_percpu_add(m->map, k, 0, delta);
 }
 
-static int key_of(const struct idmap *m, const void *k, uint32_t *key)
-{
-	uint64_t id;
-
-	if (!value_id(k, m->kind->key_size, &id))
-		return IDMAP_TORN;
-	*key = (uint32_t)id;
-	return 0;
-}
-
 int idmap_next(const struct idmap *m, uint32_t *key)
 {
 	unsigned char k[IDMAP_KEY_MAX];
@@ -256,7 +300,7 @@ int idmap_next(const struct idmap *m, uint32_t *key)
 
 	value_fill(k, m->kind->key_size, *key);
 	err = usermap_get_next_key(m->map, *key ? k : NULL, k);
-	return err ? err : key_of(m, k, key);
+	return err ? err : key_of(m->kind, k, key);
 }
 
 int idmap_batch(const struct idmap *m, bool take, uint64_t elem_flags,
@@ -276,7 +320,7 @@ int idmap_batch(const struct idmap *m, bool take, uint64_t elem_flags,
 		if (err && err != -ENOENT)
 			return err;
 		for (uint32_t i = 0; i < n; i++) {
-			bad = key_of(m, k + i * m->kind->key_size, &key);
+			bad = key_of(m->kind, k + i * m->kind->key_size, &key);
 			if (!bad)
 				bad = read_value(m->kind, v + i * value_bytes(m->kind), &value);
 			if (bad)

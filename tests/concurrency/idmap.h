@@ -19,18 +19,27 @@ enum idmap_values {
 	IDMAP_LOCKED, /* HASH with a spin lock: read as one, with BPF_F_LOCK and without */
 };
 
+/* Whether a full map gives entries up, and which. */
+enum idmap_eviction {
+	IDMAP_KEEPS,   /* it doesn't: HASH and PERCPU_HASH */
+	IDMAP_LRU,     /* the kernel's LRU, IDMAP_CPUS CPUs' lists */
+	IDMAP_LRU_ONE, /* the same with one CPU's lists; IDMAP_PLAIN only */
+	IDMAP_S3FIFO,
+};
+
 struct idmap_kind {
 	const char *name;
 	enum usermap_memory memory;
 	enum usermap_reuse reuse;
 	uint32_t map_flags, key_size, value_size; /* IDMAP_PERCPU: 8 or 16; IDMAP_LOCKED: 16 and more */
 	enum idmap_values values;
+	enum idmap_eviction eviction;
 };
 
 struct idmap {
 	struct usermap *map;
 	const struct idmap_kind *kind;
-	uint32_t max_entries;
+	uint32_t max_entries; /* of the map: may be more than was asked for */
 };
 
 /*
@@ -48,6 +57,8 @@ unsigned idmap_words(const struct idmap_kind *kind);
 /* A value that was stored as one. */
 struct idmap_ids idmap_ids_of(const struct idmap_kind *kind, uint64_t id);
 
+/* What evicts entries from private maps made from now on tells this of each; NULL: nobody. err: 0, or IDMAP_TORN. */
+extern void (*idmap_evicted)(int err, uint32_t key, const struct idmap_ids *value);
 /* Exits the program if the map can't be made. */
 void idmap_create(struct idmap *m, const struct idmap_kind *kind, uint32_t max_entries);
 
@@ -66,6 +77,8 @@ int idmap_value_of(const struct idmap *m, const void *pointer, uint64_t *value);
 const void *idmap_pointer(const struct idmap *m, uint32_t key);
 /* Program face, values with a spin lock: stores the value under the lock, in pieces; calls `between` in the middle. */
 int idmap_hold(const struct idmap *m, uint32_t key, uint64_t value, void (*between)(void));
+/* Program face: a hit, which maps that evict take note of. Whether the key was there. */
+bool idmap_use(const struct idmap *m, uint32_t key);
 /* Per-CPU types, program face: stores into this CPU's slot; adds to the first word of this CPU's slot. The slot: idmap_slot(),
  * if the thread stays on its CPU. */
 int idmap_update_slot(const struct idmap *m, uint32_t key, uint64_t value, uint64_t flags);

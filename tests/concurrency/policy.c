@@ -110,8 +110,8 @@ void schedule_few_init(struct schedule_few *few, uint64_t seed, unsigned n, unsi
 static unsigned search_choose(struct schedule_policy *policy, unsigned step, const struct schedule_choice *choice)
 {
 	struct schedule_search *search = (struct schedule_search *)policy;
-	unsigned options = choice->running_first && search->preemptions == search->bound ? 1 : choice->n;
-	unsigned chosen = 0;
+	bool varied = choice->running_first ? search->preemptions < search->bound : search->free < SCHEDULE_FREE;
+	unsigned options = varied ? choice->n : 1, chosen = 0;
 
 	if (step >= SCHEDULE_DEPTH) {
 		search->too_deep = true;
@@ -129,6 +129,8 @@ static unsigned search_choose(struct schedule_policy *policy, unsigned step, con
 	search->depth = step + 1;
 	if (choice->running_first && chosen)
 		search->preemptions++;
+	if (!choice->running_first && choice->n > 1)
+		search->free++;
 	return chosen;
 }
 
@@ -151,5 +153,6 @@ bool schedule_search_next(struct schedule_search *search)
 	search->prefix = at;
 	search->depth = 0;
 	search->preemptions = 0;
+	search->free = 0;
 	return true;
 }

@@ -32,21 +32,34 @@
 #define AT_ONCE USERMAP_REUSE_AT_ONCE
 
 static const struct idmap_kind kinds[] = {
-	{ "grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PLAIN },
-	{ "grace-64", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 64, IDMAP_PLAIN },
-	{ "grace-zero-seed-1000", PRIVATE, GRACE, BPF_F_ZERO_SEED, 8, 1000, IDMAP_PLAIN },
-	{ "at-once-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN },
-	{ "at-once-1000", PRIVATE, AT_ONCE, 0, 24, 1000, IDMAP_PLAIN },
-	{ "shared-8", SHARED, AT_ONCE, 0, 4, 8, IDMAP_PLAIN },
-	{ "shared-64", SHARED, AT_ONCE, BPF_F_ZERO_SEED, 8, 64, IDMAP_PLAIN },
-	{ "shared-1000", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 24, 1000, IDMAP_PLAIN },
-	{ "percpu-grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PERCPU },
-	{ "percpu-at-once-16", PRIVATE, AT_ONCE, BPF_F_ZERO_SEED, 24, 16, IDMAP_PERCPU },
-	{ "percpu-shared-8", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 8, IDMAP_PERCPU },
-	{ "locked-grace-64", PRIVATE, GRACE, 0, 8, 64, IDMAP_LOCKED },
-	{ "locked-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 4, 16, IDMAP_LOCKED },
-	{ "locked-at-once-1000", PRIVATE, AT_ONCE, BPF_F_NO_PREALLOC, 24, 1000, IDMAP_LOCKED },
-	{ "locked-shared-64", SHARED, AT_ONCE, 0, 8, 64, IDMAP_LOCKED },
+	{ "grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "grace-64", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 64, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "grace-zero-seed-1000", PRIVATE, GRACE, BPF_F_ZERO_SEED, 8, 1000, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "at-once-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "at-once-1000", PRIVATE, AT_ONCE, 0, 24, 1000, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "shared-8", SHARED, AT_ONCE, 0, 4, 8, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "shared-64", SHARED, AT_ONCE, BPF_F_ZERO_SEED, 8, 64, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "shared-1000", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 24, 1000, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "percpu-grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PERCPU, IDMAP_KEEPS },
+	{ "percpu-at-once-16", PRIVATE, AT_ONCE, BPF_F_ZERO_SEED, 24, 16, IDMAP_PERCPU, IDMAP_KEEPS },
+	{ "percpu-shared-8", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 8, IDMAP_PERCPU, IDMAP_KEEPS },
+	{ "locked-grace-64", PRIVATE, GRACE, 0, 8, 64, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "locked-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 4, 16, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "locked-at-once-1000", PRIVATE, AT_ONCE, BPF_F_NO_PREALLOC, 24, 1000, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "locked-shared-64", SHARED, AT_ONCE, 0, 8, 64, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "lru-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN, IDMAP_LRU },
+	{ "lru-zero-seed-1000", PRIVATE, AT_ONCE, BPF_F_ZERO_SEED, 24, 1000, IDMAP_PLAIN, IDMAP_LRU },
+	{ "lru-one-cpu-64", PRIVATE, AT_ONCE, 0, 4, 64, IDMAP_PLAIN, IDMAP_LRU_ONE },
+	{ "lru-no-common-16", PRIVATE, AT_ONCE, BPF_F_NO_COMMON_LRU, 8, 16, IDMAP_PLAIN, IDMAP_LRU },
+	{ "lru-shared-64", SHARED, AT_ONCE, 0, 8, 64, IDMAP_PLAIN, IDMAP_LRU },
+	{ "lru-shared-no-common-8", SHARED, AT_ONCE, BPF_F_NO_COMMON_LRU, 8, 8, IDMAP_PLAIN, IDMAP_LRU },
+	{ "lru-percpu-16", PRIVATE, AT_ONCE, 0, 8, 16, IDMAP_PERCPU, IDMAP_LRU },
+	{ "lru-percpu-no-common-8", PRIVATE, AT_ONCE, BPF_F_NO_COMMON_LRU, 4, 8, IDMAP_PERCPU, IDMAP_LRU },
+	{ "lru-percpu-shared-8", SHARED, AT_ONCE, 0, 8, 8, IDMAP_PERCPU, IDMAP_LRU },
+	{ "s3fifo-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN, IDMAP_S3FIFO },
+	{ "s3fifo-shared-64", SHARED, AT_ONCE, 0, 24, 64, IDMAP_PLAIN, IDMAP_S3FIFO },
+	{ "s3fifo-percpu-16", PRIVATE, AT_ONCE, BPF_F_ZERO_SEED, 8, 16, IDMAP_PERCPU, IDMAP_S3FIFO },
+	{ "s3fifo-percpu-shared-8", SHARED, AT_ONCE, 0, 8, 8, IDMAP_PERCPU, IDMAP_S3FIFO },
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -56,6 +69,7 @@ static struct {
 	unsigned threads, processes, perturb;
 	uint64_t seed;
 	const char *test, *kind;
+	bool evicting;
 } options = { .seconds = 10, .threads = 4, .processes = 1, .seed = 1 };
 
 /* One slice: shared by all its workers, in shared memory. */
@@ -98,6 +112,12 @@ uint64_t race_random(struct race_worker *worker)
 	return mix(worker->random);
 }
 
+uint64_t race_scatter(uint64_t value)
+{
+	value = (value ^ (value >> 32)) * 0x9e3779b97f4a7c15ull;
+	return value ^ (value >> 29);
+}
+
 void race_fail(const struct race_worker *worker, const char *format, ...)
 {
 	char text[256];
@@ -112,6 +132,16 @@ void race_fail(const struct race_worker *worker, const char *format, ...)
 	_exit(EXIT_FAILURE);
 }
 
+/* The worker that this thread is, and its test: an eviction is told to the thread that needs room. */
+static _Thread_local struct race_worker *self;
+static _Thread_local const struct race_test *self_test;
+
+static void tell_of_eviction(int err, uint32_t key, const struct idmap_ids *value)
+{
+	race_checked(self, "an eviction", err);
+	self_test->evicted(self, key, value);
+}
+
 static void *run_worker(void *argument)
 {
 	struct thread *thread = argument;
@@ -119,6 +149,8 @@ static void *run_worker(void *argument)
 	struct race_worker worker = { .id = thread->id, .n_workers = options.threads * options.processes,
 				      .random = mix(slice->seed + thread->id), .m = thread->m, .arena = &slice->arena };
 
+	self = &worker;
+	self_test = slice->test;
 	if (worker.id == 0 && slice->test->prepare)
 		slice->test->prepare(&worker);
 	for (; !slice->over; worker.round++) {
@@ -257,6 +289,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'S': options.seed = strtoull(arg, NULL, 0); return 0;
 	case 'T': options.test = arg; return 0;
 	case 'k': options.kind = arg; return 0;
+	case 'e': options.evicting = true; return 0;
 	case 'P': options.perturb = (unsigned)strtoul(arg, NULL, 0); return 0;
 	case ARGP_KEY_END:
 		if (!options.threads || !options.processes || options.threads * options.processes > RACE_WORKERS)
@@ -273,17 +306,25 @@ static const struct argp_option argp_options[] = {
 	{ "seed", 'S', "N", 0, "of what the workers do (1)", 0 },
 	{ "test", 'T', "NAME", 0, "only this test", 0 },
 	{ "kind", 'k', "NAME", 0, "only this kind of map", 0 },
+	{ "evicting", 'e', NULL, 0, "only maps that evict", 0 },
 #ifdef USERMAP_TEST_POINTS
 	{ "perturb", 'P', "N", 0, "yield at one in N test points", 0 },
 #endif
 	{ 0 },
 };
 
+static const struct race_test *test_at(unsigned i)
+{
+	return i < n_race_tests ? &race_tests[i] : &race_evict_tests[i - n_race_tests];
+}
+
 static bool selected(const struct race_test *test, const struct idmap_kind *kind)
 {
 	return (!options.test || !strcmp(options.test, test->name)) &&
-	       (!options.kind || !strcmp(options.kind, kind->name)) &&
+	       (!options.kind || !strcmp(options.kind, kind->name)) && (!options.evicting || test->evicted) &&
 	       (options.processes == 1 || kind->memory == USERMAP_MEMORY_SHARED) &&
+	       (test->evicted != NULL) == (kind->eviction != IDMAP_KEEPS) &&
+	       (!test->told || kind->memory == USERMAP_MEMORY_PRIVATE) &&
 	       (!test->only || test->only == kind->values);
 }
 
@@ -292,18 +333,20 @@ int main(int argc, char **argv)
 	const struct argp argp = { argp_options, parse_option, NULL, "Races threads and processes on small maps.",
 				   NULL,	 NULL,	       NULL };
 	double end, slice;
+	const unsigned n_tests = n_race_tests + n_race_evict_tests;
 	unsigned pairs = 0;
 	uint64_t seed;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	idmap_evicted = tell_of_eviction;
 	printf("seed %" PRIu64 ", %u threads in each of %u processes\n", options.seed, options.threads, options.processes);
 #ifdef USERMAP_TEST_POINTS
 	if (options.perturb)
 		usermap_test_point = perturb;
 #endif
-	for (unsigned t = 0; t < n_race_tests; t++)
+	for (unsigned t = 0; t < n_tests; t++)
 		for (unsigned k = 0; k < N_KINDS; k++)
-			pairs += selected(&race_tests[t], &kinds[k]);
+			pairs += selected(test_at(t), &kinds[k]);
 	if (!pairs) {
 		fprintf(stderr, "no such test or kind\n");
 		return EXIT_FAILURE;
@@ -311,10 +354,10 @@ int main(int argc, char **argv)
 	slice = options.seconds / pairs > 5 ? 5 : options.seconds / pairs;
 	seed = options.seed;
 	for (end = now() + options.seconds * 0.999; now() < end;)
-		for (unsigned t = 0; t < n_race_tests; t++)
+		for (unsigned t = 0; t < n_tests; t++)
 			for (unsigned k = 0; k < N_KINDS; k++)
-				if (selected(&race_tests[t], &kinds[k]) &&
-				    !run_slice(&race_tests[t], &kinds[k], slice, mix(seed++)))
+				if (selected(test_at(t), &kinds[k]) &&
+				    !run_slice(test_at(t), &kinds[k], slice, mix(seed++)))
 					return EXIT_FAILURE;
 	return EXIT_SUCCESS;
 }

@@ -11,6 +11,11 @@
 #include "idmap.h"
 
 #define RACE_WORKERS 256
+#define RACE_KEYS 400 /* ids 1 … of the keys of tests of maps that evict */
+
+struct race_tally {
+	uint64_t sum, n; /* of hashes of values, or of counters */
+};
 
 /* What the workers of all processes share. A test's `check` runs while all workers wait. */
 struct race_arena {
@@ -20,7 +25,15 @@ struct race_arena {
 		uint64_t last;       /* value of its key's last successful update; by the key's updater */
 		bool present;        /* the updater has not seen its key taken since; by the updater, and by check */
 		uint64_t sum, n;     /* values that must have been taken (updater), or were taken (taker): hashes added up */
+		/* Maps that evict. Own entries that were gone; entries that this worker evicted; counts of the own ones */
+		struct race_tally gone, evicted;
+		uint64_t inserted, removed;
 	} worker[RACE_WORKERS];
+	/* The same: what each key's worker knows of it. By that worker, and by check */
+	struct {
+		uint64_t last;
+		bool present;
+	} key[RACE_KEYS + 1];
 };
 
 struct race_worker {
@@ -42,13 +55,19 @@ struct race_test {
 	/* Before the first round, by one worker, while the others wait; may be NULL. */
 	void (*prepare)(struct race_worker *worker);
 	enum idmap_values only; /* IDMAP_PLAIN: for maps of any values */
+	/* Maps that evict: an eviction by this worker, of a private map. NULL: the test is for other maps. */
+	void (*evicted)(struct race_worker *worker, uint32_t key, const struct idmap_ids *value);
+	bool told; /* for private maps alone, which tell of evictions */
 };
 
-extern const struct race_test race_tests[];
-extern const unsigned n_race_tests;
+extern const struct race_test race_tests[], race_evict_tests[];
+extern const unsigned n_race_tests, n_race_evict_tests;
 
 /* A number that the worker's seed determines. */
 uint64_t race_random(struct race_worker *worker);
+
+/* A hash of a value, to be added up. */
+uint64_t race_scatter(uint64_t value);
 
 /* Ends the run as failed. */
 __attribute__((noreturn, format(printf, 2, 3))) void race_fail(const struct race_worker *worker, const char *format, ...);

@@ -235,15 +235,9 @@ static uint32_t one_a_worker(unsigned n_workers, uint64_t random)
 	return n_workers;
 }
 
-static uint64_t scatter(uint64_t value)
-{
-	value = (value ^ (value >> 32)) * 0x9e3779b97f4a7c15ull;
-	return value ^ (value >> 29);
-}
-
 static void note_value(struct race_worker *worker, uint64_t value)
 {
-	worker->arena->worker[worker->id].sum += scatter(value);
+	worker->arena->worker[worker->id].sum += race_scatter(value);
 	worker->arena->worker[worker->id].n++;
 }
 
@@ -327,7 +321,7 @@ static void take_check(struct race_worker *worker)
 				race_fail(worker, "key %u: %" PRIx64 " was stored last, %" PRIx64 " is there", id + 1,
 					  arena->worker[id].last, value);
 		} else {
-			arena->worker[id].sum += scatter(arena->worker[id].last);
+			arena->worker[id].sum += race_scatter(arena->worker[id].last);
 			arena->worker[id].n++;
 		}
 	}
@@ -568,12 +562,12 @@ static void burst_check(struct race_worker *worker)
 }
 
 const struct race_test race_tests[] = {
-	{ "churn", churn_max_entries, churn_work, churn_check, churn_prepare, IDMAP_PLAIN },
-	{ "take", one_a_worker, take_work, take_check, NULL, IDMAP_PLAIN },
-	{ "add", add_max_entries, add_work, add_check, NULL, IDMAP_PERCPU },
-	{ "full", one_a_worker, full_work, full_check, NULL, IDMAP_PLAIN },
-	{ "one", one_max_entries, one_work, one_check, NULL, IDMAP_PLAIN },
-	{ "burst", burst_max_entries, burst_work, burst_check, NULL, IDMAP_PLAIN },
+	{ "churn", churn_max_entries, churn_work, churn_check, churn_prepare, IDMAP_PLAIN, NULL, false },
+	{ "take", one_a_worker, take_work, take_check, NULL, IDMAP_PLAIN, NULL, false },
+	{ "add", add_max_entries, add_work, add_check, NULL, IDMAP_PERCPU, NULL, false },
+	{ "full", one_a_worker, full_work, full_check, NULL, IDMAP_PLAIN, NULL, false },
+	{ "one", one_max_entries, one_work, one_check, NULL, IDMAP_PLAIN, NULL, false },
+	{ "burst", burst_max_entries, burst_work, burst_check, NULL, IDMAP_PLAIN, NULL, false },
 };
 
 const unsigned n_race_tests = sizeof(race_tests) / sizeof(race_tests[0]);

@@ -10,17 +10,17 @@
 #define AT_ONCE USERMAP_REUSE_AT_ONCE
 
 const struct idmap_kind scenario_kinds[] = {
-	{ "grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PLAIN },
-	{ "grace-64", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 64, IDMAP_PLAIN },
-	{ "grace-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 8, 16, IDMAP_PLAIN },
-	{ "at-once-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN },
-	{ "shared-64", SHARED, AT_ONCE, 0, 8, 64, IDMAP_PLAIN },
-	{ "percpu-grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PERCPU },
-	{ "percpu-at-once-16", PRIVATE, AT_ONCE, 0, 8, 16, IDMAP_PERCPU },
-	{ "percpu-shared-16", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 16, IDMAP_PERCPU },
-	{ "locked-grace-64", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 64, IDMAP_LOCKED },
-	{ "locked-at-once-64", PRIVATE, AT_ONCE, 0, 8, 64, IDMAP_LOCKED },
-	{ "locked-shared-600", SHARED, AT_ONCE, 0, 8, 600, IDMAP_LOCKED },
+	{ "grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "grace-64", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 64, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "grace-zero-seed-16", PRIVATE, GRACE, BPF_F_ZERO_SEED, 8, 16, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "at-once-8", PRIVATE, AT_ONCE, 0, 8, 8, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "shared-64", SHARED, AT_ONCE, 0, 8, 64, IDMAP_PLAIN, IDMAP_KEEPS },
+	{ "percpu-grace-8", PRIVATE, GRACE, 0, 8, 8, IDMAP_PERCPU, IDMAP_KEEPS },
+	{ "percpu-at-once-16", PRIVATE, AT_ONCE, 0, 8, 16, IDMAP_PERCPU, IDMAP_KEEPS },
+	{ "percpu-shared-16", SHARED, AT_ONCE, BPF_F_NO_PREALLOC, 8, 16, IDMAP_PERCPU, IDMAP_KEEPS },
+	{ "locked-grace-64", PRIVATE, GRACE, BPF_F_NO_PREALLOC, 8, 64, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "locked-at-once-64", PRIVATE, AT_ONCE, 0, 8, 64, IDMAP_LOCKED, IDMAP_KEEPS },
+	{ "locked-shared-600", SHARED, AT_ONCE, 0, 8, 600, IDMAP_LOCKED, IDMAP_KEEPS },
 };
 
 const unsigned n_scenario_kinds = sizeof(scenario_kinds) / sizeof(scenario_kinds[0]);

@@ -419,8 +419,8 @@ static void check_crowd_order(const struct idmap *m, const uint32_t *keys)
 static void ten_thousand_keys_in_one_line(void **state)
 {
 	static const struct idmap_kind kinds[] = {
-		{ "grace", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_ZERO_SEED, 8, 8, IDMAP_PLAIN },
-		{ "at-once", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE, BPF_F_ZERO_SEED, 8, 8, IDMAP_PLAIN },
+		{ "grace", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_ZERO_SEED, 8, 8, IDMAP_PLAIN, IDMAP_KEEPS },
+		{ "at-once", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE, BPF_F_ZERO_SEED, 8, 8, IDMAP_PLAIN, IDMAP_KEEPS },
 	};
 	static uint32_t keys[CROWD];
 	static unsigned char k[CROWD * 8], v[CROWD * 8];

@@ -11,9 +11,9 @@
 #include "value.h"
 
 static const struct idmap_kind grace = { "grace-64", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_NO_PREALLOC, 8, 64,
-					 IDMAP_PLAIN };
+					 IDMAP_PLAIN, IDMAP_KEEPS };
 static const struct idmap_kind grace_small = {
-	"grace-16", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_NO_PREALLOC, 8, 16, IDMAP_PLAIN
+	"grace-16", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE, BPF_F_NO_PREALLOC, 8, 16, IDMAP_PLAIN, IDMAP_KEEPS
 };
 
 static void get_info(const struct idmap *m, struct usermap_info *info)

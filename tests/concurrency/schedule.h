@@ -85,14 +85,17 @@ void schedule_few_init(struct schedule_few *few, uint64_t seed, unsigned n, unsi
 /*
  * Depth-first search of all schedules with at most `bound` preemptions (a switch away from a thread that could have gone on;
  * switches at the end of a body, or of spinning or sleeping threads, are free). Run, next, run, next … until next says false.
+ * Of a run's free switches so many are varied; after that the threads that wait have their turns, so that each run ends.
  */
 #define SCHEDULE_DEPTH 4096
+#define SCHEDULE_FREE 24
 struct schedule_search {
 	struct schedule_policy policy;
 	unsigned bound;
 	unsigned depth; /* decisions of the current run */
 	unsigned prefix; /* decisions that are fixed for the current run */
 	unsigned preemptions;
+	unsigned free; /* switches, so far in the run */
 	unsigned diverged; /* decisions that could not be repeated because the engine behaved differently (timing) */
 	bool too_deep;
 	struct {

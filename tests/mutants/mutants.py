@@ -25,7 +25,7 @@ PERCPU_ASM = "engine/core/percpu_asm.h"
 
 MUTANTS = [
     ("no version bump on delete",
-     [(DELETE, "line_with_tag(line_bump(place->w), place->slot, 0)", "line_with_tag(place->w, place->slot, 0)")]),
+     [(WRITE, "line_with_tag(line_bump(place->w), place->slot, 0)", "line_with_tag(place->w, place->slot, 0)")]),
     ("no version bump on replace", [(UPDATE, "\tnext = line_with_tag(line_bump(place->w), (unsigned)a->claim, t->tag);",
        "\tnext = line_with_tag(found ? place->w : line_bump(place->w), (unsigned)a->claim, t->tag);")]),
     ("no version bump on lookup-and-delete batch",
@@ -66,9 +66,9 @@ MUTANTS = [
     ("the commit isn't compared with what was looked at",
      [(WRITE, "done = pair_cas(&line->commit, place->w, next);", "done = pair_cas(&line->commit, line_read(line), next);")]),
     ("lookup_and_delete reads the value before the commit",
-     [(DELETE, "\t\terr = commit_delete(h, w, t, &place, kind);\n",
+     [(DELETE, "\t\terr = hash_commit_delete(h, w, t->line, &place, kind);\n",
        "\t\tif (value)\n\t\t\thash_value_load(h, value, place.index, place.element, kind);\n"
-       "\t\terr = commit_delete(h, w, t, &place, kind);\n"),
+       "\t\terr = hash_commit_delete(h, w, t->line, &place, kind);\n"),
       (DELETE, "\tif (value)\n\t\thash_removed_load(h, w, value, index, kind);\n", "")]),
     ("lookup_and_delete doesn't drain stores in place",
      [(DELETE, "\tif (value && kind.grace)\n\t\thash_drain(h, w);\n", ""),

@@ -28,12 +28,14 @@ class Guest:
         return dataclasses.replace(self, tests=tests)
 
 
-# What is about CPUs and their slots, for every guest.
+# What is about CPUs, their slots and their lists, for every guest.
 SLOTS = [
     Test("machine", 60, "tests/unit/unit-machine"),
     Test("percpu", 60, "tests/unit/unit-percpu"),
     Test("percpu_array", 60, "tests/unit/unit-percpu_array"),
     Test("faces_percpu", 60, "tests/faces/faces-percpu"),
+    Test("lru_table", 60, "tests/faces/faces-lru_table"),
+    Test("lru_identity", 100, "tests/semantics/lru_identity", "--seed 1 --steps 200"),
 ]
 
 GUESTS = {

@@ -28,12 +28,22 @@ enum abi_cmd {
 	ABI_MAP_DELETE_BATCH = 27,
 };
 
-enum abi_map_type { ABI_HASH = 1, ABI_ARRAY = 2, ABI_PERCPU_HASH = 5, ABI_PERCPU_ARRAY = 6 };
+enum abi_map_type {
+	ABI_HASH = 1,
+	ABI_ARRAY = 2,
+	ABI_PERCPU_HASH = 5,
+	ABI_PERCPU_ARRAY = 6,
+	ABI_LRU_HASH = 9,
+	ABI_LRU_PERCPU_HASH = 10,
+};
 
-#define ABI_F_LOCK 4u /* a flag of elements, not of maps */
+/* Flags of elements, not of maps. */
+#define ABI_EXIST  2u
+#define ABI_F_LOCK 4u
 
 enum abi_map_flags {
 	ABI_F_NO_PREALLOC = 1 << 0,
+	ABI_F_NO_COMMON_LRU = 1 << 1,
 	ABI_F_NUMA_NODE = 1 << 2,
 	ABI_F_RDONLY = 1 << 3,
 	ABI_F_WRONLY = 1 << 4,
@@ -139,7 +149,12 @@ static inline int abi_is_array(uint32_t map_type)
 
 static inline int abi_is_percpu(uint32_t map_type)
 {
-	return map_type == ABI_PERCPU_HASH || map_type == ABI_PERCPU_ARRAY;
+	return map_type == ABI_PERCPU_HASH || map_type == ABI_PERCPU_ARRAY || map_type == ABI_LRU_PERCPU_HASH;
+}
+
+static inline int abi_is_lru(uint32_t map_type)
+{
+	return map_type == ABI_LRU_HASH || map_type == ABI_LRU_PERCPU_HASH;
 }
 
 /* What bpf(2) is to the tests: -1 and errno, or the result. */

@@ -38,8 +38,9 @@ static const uint32_t large_max[] = {
 static const uint32_t hash_flags[] = { ABI_F_NO_PREALLOC, ABI_F_ZERO_SEED, ABI_F_ZERO_SEED, ABI_F_RDONLY_PROG,
 				       ABI_F_WRONLY_PROG };
 static const uint32_t percpu_array_flags[] = { ABI_F_RDONLY_PROG, ABI_F_WRONLY_PROG };
-static const uint32_t all_types[] = { ABI_HASH,	       ABI_ARRAY,	ABI_PERCPU_HASH,
-				      ABI_PERCPU_HASH, ABI_PERCPU_HASH, ABI_PERCPU_ARRAY };
+static const uint32_t lru_flags[] = { ABI_F_NO_COMMON_LRU, ABI_F_NO_COMMON_LRU, ABI_F_RDONLY_PROG, ABI_F_WRONLY_PROG };
+static const uint32_t all_types[] = { ABI_HASH,		ABI_ARRAY,    ABI_PERCPU_HASH, ABI_PERCPU_HASH,
+				      ABI_PERCPU_ARRAY, ABI_LRU_HASH, ABI_LRU_HASH,    ABI_LRU_PERCPU_HASH };
 static const uint32_t array_flags[] = { ABI_F_MMAPABLE, ABI_F_INNER_MAP, ABI_F_RDONLY_PROG, ABI_F_WRONLY_PROG };
 
 static uint64_t map_bytes(const struct abi_create *create)
@@ -52,7 +53,7 @@ static uint64_t map_bytes(const struct abi_create *create)
 		return value * create->max_entries;
 	if (create->map_flags & ABI_F_NO_PREALLOC)
 		return 16ull * create->max_entries;
-	return (create->key_size + value + 72) * create->max_entries;
+	return (create->key_size + value + 88) * create->max_entries;
 }
 
 /* Cuts max_entries down to what `limit` bytes hold. Attributes that are refused for their size are left as they are. */
@@ -109,13 +110,14 @@ static void good_flags(struct rng *rng, struct abi_create *create)
 	if (rng_one_in(rng, 2))
 		create->map_flags |= ABI_F_ZERO_SEED;
 	if (rng_one_in(rng, 2))
-		create->map_flags |= RNG_PICK(rng, hash_flags);
+		create->map_flags |=
+			abi_is_lru(create->map_type) ? RNG_PICK(rng, lru_flags) : RNG_PICK(rng, hash_flags);
 	keep_preallocated(create);
 }
 
 static void good_node(struct rng *rng, struct abi_create *create)
 {
-	if (rng_one_in(rng, 12)) {
+	if (rng_one_in(rng, 12) && !(create->map_flags & ABI_F_NO_COMMON_LRU)) {
 		create->map_flags |= ABI_F_NUMA_NODE;
 		create->numa_node = rng_one_in(rng, 2) && !abi_is_percpu(create->map_type) ? 0 : UINT32_MAX;
 	} else if (rng_one_in(rng, 12)) {
@@ -132,17 +134,17 @@ static uint32_t add_lock(struct rng *rng, struct abi_create *create)
 }
 
 /* Attributes that are accepted. */
-static void good_create(struct rng *rng, struct command *command, uint64_t limit, bool percpu)
+static void good_create(struct rng *rng, struct command *command, uint64_t limit, bool by_cpus)
 {
 	struct abi_create *create = &command->create;
 
-	if (percpu)
+	if (by_cpus)
 		create->map_type = RNG_PICK(rng, all_types);
 	else
 		create->map_type = rng_one_in(rng, 4) ? ABI_ARRAY : ABI_HASH;
 	good_sizes(rng, create);
 	good_flags(rng, create);
-	if (!abi_is_percpu(create->map_type) && rng_one_in(rng, 4))
+	if (!abi_is_percpu(create->map_type) && !abi_is_lru(create->map_type) && rng_one_in(rng, 4))
 		command->lock = add_lock(rng, create);
 	good_node(rng, create);
 	if (rng_one_in(rng, 16))
@@ -180,7 +182,7 @@ static void twist_size(struct rng *rng, struct abi_create *create)
 		create->max_entries = 1;
 		if (abi_is_percpu(create->map_type) && rng_one_in(rng, 2))
 			create->value_size = RNG_PICK(rng, percpu_values);
-		else if (create->map_type == ABI_PERCPU_HASH)
+		else if (abi_is_percpu(create->map_type) && !array)
 			create->key_size = HASH_SUM_LIMIT - create->value_size - (rng_one_in(rng, 8) ? 1 : 0);
 		else if (array)
 			create->value_size = rng_one_in(rng, 8) ? 1 * MIB : 1u << 31;
@@ -194,7 +196,7 @@ static void twist_flags(struct rng *rng, struct abi_create *create)
 {
 	static const uint32_t nodes[] = { 0, 0, 4096, UINT32_MAX - 1 }; /* 0 is wrong for per-CPU types */
 
-	switch (rng_below(rng, 6)) {
+	switch (rng_below(rng, 7)) {
 	case 0:
 		create->map_flags |= 1u << rng_below(rng, 32);
 		break;
@@ -213,6 +215,10 @@ static void twist_flags(struct rng *rng, struct abi_create *create)
 		break;
 	case 5:
 		create->map_flags |= rng_one_in(rng, 2) ? ABI_F_VTYPE_BTF_OBJ_FD : ABI_F_TOKEN_FD;
+		break;
+	case 6: /* with LRU types, what each of the two doesn't go with */
+		create->map_flags |= ABI_F_NO_COMMON_LRU;
+		create->map_flags |= rng_one_in(rng, 2) ? ABI_F_NUMA_NODE : ABI_F_NO_PREALLOC;
 		break;
 	}
 }
@@ -258,7 +264,7 @@ static void twist_create(struct rng *rng, struct abi_create *create)
 	RNG_PICK(rng, twists)(rng, create);
 }
 
-void generate_create(struct rng *rng, struct command *command, bool twisted, bool percpu)
+void generate_create(struct rng *rng, struct command *command, bool twisted, bool by_cpus)
 {
 	struct abi_create *create = &command->create;
 
@@ -267,13 +273,14 @@ void generate_create(struct rng *rng, struct command *command, bool twisted, boo
 	command->attr_size = rng_one_in(rng, 2) ? command_attr_end(OP_CREATE) : ABI_ATTR_SIZE;
 	if (!twisted) {
 		command->slot = rng_below(rng, SLOTS - 1);
-		good_create(rng, command, rng_one_in(rng, 4) ? 1 * MIB : 128 * KIB, percpu);
+		good_create(rng, command, rng_one_in(rng, 4) ? 1 * MIB : 128 * KIB, by_cpus);
 		return;
 	}
 	command->slot = SLOTS - 1; /* where strange maps live for a moment */
-	good_create(rng, command, 64 * KIB, percpu);
+	good_create(rng, command, 64 * KIB, by_cpus);
 	if (rng_one_in(rng, 16)) { /* an index of many lines, nearly empty */
 		create->map_type = ABI_HASH;
+		create->map_flags &= ~(uint32_t)ABI_F_NO_COMMON_LRU;
 		create->map_flags |= ABI_F_NO_PREALLOC;
 		create->key_size = create->value_size = 8;
 		create->max_entries = 1u << (13 + rng_below(rng, 5));

@@ -118,7 +118,7 @@ struct command {
 	uint32_t lock;	 /* CREATE: lock_off of a value with a spin lock, or NO_LOCK */
 	uint32_t f_lock; /* BPF_F_LOCK goes with it where values have a spin lock */
 	uint32_t each;	 /* FOR_EACH: enum each */
-	uint32_t cpu;	 /* that helpers run on */
+	uint32_t cpu;	 /* that helpers, and all commands on LRU maps, run on */
 	uint32_t sound;	 /* nothing is wrong with it: counts are cut to what the buffers hold */
 };
 
@@ -135,10 +135,10 @@ uint32_t command_attr_end(uint32_t op);
 int command_number(const struct command *command);
 
 /* Makes the stream of a seed. sound: without wrong sizes, pointers and descriptors, and without what only descriptors
- * have, so that the native face can run it. Streams of even seeds have per-CPU maps, whose answers depend on the number
- * of CPUs; those of odd seeds fit any machine. */
+ * have, so that the native face can run it. Streams of even seeds have per-CPU and LRU maps, whose answers depend on the
+ * number of CPUs; those of odd seeds fit any machine. */
 struct program program_generate(uint64_t seed, size_t length, bool sound);
-static inline bool program_has_percpu(uint64_t seed)
+static inline bool program_needs_cpus(uint64_t seed)
 {
 	return seed % 2 == 0;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cpus.h"
 #include "memory.h"
 #include "padding.h"
 #include "run.h"
@@ -253,6 +254,8 @@ void side_execute(struct side *side, const struct command *command)
 	int fd;
 
 	image_reset(&side->image);
+	if (abi_is_lru(run.slot->create.map_type)) /* each CPU has lists of its own, from which entries are evicted */
+		cpus_pin(command->cpu);
 	switch (command->op) {
 	case OP_DUP:
 		fd = run.slot->fd < 0 ? -1 : fcntl(run.slot->fd, F_DUPFD_CLOEXEC, 0);

@@ -18,8 +18,8 @@ enum mood { MOOD_FILL, MOOD_CHURN, MOOD_EMPTY, MOOD_N };
 struct stream {
 	struct rng rng;
 	enum mood mood;
-	uint32_t cpu; /* that helpers run on for a while */
-	bool sound, percpu;
+	uint32_t cpu; /* that helpers, and commands on LRU maps, run on for a while */
+	bool sound, by_cpus;
 };
 
 /* How often each command comes, in the three moods. */
@@ -230,9 +230,9 @@ static void generate(struct stream *stream, struct command *command)
 	struct rng *rng = &stream->rng;
 
 	if (rng_one_in(rng, 200)) {
-		generate_create(rng, command, false, stream->percpu);
+		generate_create(rng, command, false, stream->by_cpus);
 	} else if (!stream->sound && rng_one_in(rng, 80)) {
-		generate_create(rng, command, true, stream->percpu);
+		generate_create(rng, command, true, stream->by_cpus);
 		if (rng_one_in(rng, 5))
 			spoil(rng, command);
 	} else {
@@ -246,7 +246,7 @@ static void generate(struct stream *stream, struct command *command)
 
 struct program program_generate(uint64_t seed, size_t length, bool sound)
 {
-	struct stream stream = { .rng = { seed }, .sound = sound, .percpu = program_has_percpu(seed) };
+	struct stream stream = { .rng = { seed }, .sound = sound, .by_cpus = program_needs_cpus(seed) };
 	struct program program = { need_memory(length * sizeof(struct command)), length };
 
 	for (size_t i = 0; i < length; i++) {
@@ -260,7 +260,7 @@ struct program program_generate(uint64_t seed, size_t length, bool sound)
 		command->junk_at = NO_JUNK;
 		command->lock = NO_LOCK;
 		if (i < SLOTS - 1) {
-			generate_create(&stream.rng, command, false, stream.percpu);
+			generate_create(&stream.rng, command, false, stream.by_cpus);
 			command->slot = (uint32_t)i;
 		} else {
 			generate(&stream, command);

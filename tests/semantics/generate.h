@@ -6,8 +6,8 @@
 #include "command.h"
 #include "rng.h"
 
-/* Makes a CREATE. twisted: mostly with something wrong, for the slot of strange maps. percpu: of any type, else none with
- * per-CPU values. */
-void generate_create(struct rng *rng, struct command *command, bool twisted, bool percpu);
+/* Makes a CREATE. twisted: mostly with something wrong, for the slot of strange maps. by_cpus: of any type, else none
+ * whose answers depend on the number of CPUs. */
+void generate_create(struct rng *rng, struct command *command, bool twisted, bool by_cpus);
 
 #endif

@@ -81,6 +81,10 @@ static void prepare(struct helper_run *run)
 	call->cpu = command->count;
 	call->limit = command->count;
 	call->each = create->map_flags & ABI_F_RDONLY ? EACH_NOTHING : command->each;
+	/* On a full LRU map a callback's update may evict the entry that the walk is about to give: no rule says then where it
+	 * goes on. */
+	if (abi_is_lru(create->map_type) && call->each != EACH_DELETE)
+		call->each = EACH_NOTHING;
 	if (!run->slot->ordered) { /* which entries it meets, and in which order, is a matter of chance */
 		if (call->each != EACH_NOTHING)
 			call->limit = UINT32_MAX;
@@ -99,6 +103,17 @@ static bool is_absent(struct helper_run *run)
 
 	free(value);
 	return absent;
+}
+
+/* Whether the call, if it succeeds, leaves an entry that a program has inserted. An LRU map that is full may even evict the
+ * entry that is to be updated, and make it anew. */
+static bool may_insert(struct helper_run *run)
+{
+	if (run->helper == HELPER_FOR_EACH)
+		return run->call.each == EACH_INSERT && is_absent(run);
+	if (run->helper != HELPER_UPDATE)
+		return false;
+	return abi_is_lru(run->slot->create.map_type) ? run->call.flags != ABI_EXIST : is_absent(run);
 }
 
 static long call(struct helper_run *run)
@@ -175,7 +190,7 @@ void helper_execute(struct side *side, struct slot *slot, const struct command *
 		return;
 	prepare(&run);
 	cpus_pin(command->cpu);
-	inserts = (run.helper == HELPER_UPDATE || run.call.each == EACH_INSERT) && has_padding(slot) && is_absent(&run);
+	inserts = has_padding(slot) && may_insert(&run);
 	result = call(&run);
 	side->image.code = (int)result;
 	if (inserts && result >= 0)

@@ -26,6 +26,8 @@ const char *const lie_names[LIE_N] = {
 	"a wrong byte of padding",
 	"a lock's byte shown",
 	"another errno with BPF_F_LOCK",
+	"LRU: a command's lookup is a use",
+	"LRU: another CPU's lists",
 	"program: another errno",
 	"program: a wrong byte",
 	"program: a count one too high",
@@ -67,7 +69,7 @@ static bool scribble(uint64_t address)
 struct value {
 	uint32_t size;	/* 0 if the map can't be asked */
 	uint32_t bytes; /* in the caller's buffer */
-	bool percpu, typed;
+	bool percpu, typed, lru;
 };
 
 static struct value value_of(uint32_t fd)
@@ -80,6 +82,7 @@ static struct value value_of(uint32_t fd)
 		return value;
 	value.size = value.bytes = info[3];
 	value.percpu = abi_is_percpu(info[0]);
+	value.lru = abi_is_lru(info[0]);
 	value.typed = info[ABI_MAP_INFO_BTF_ID / 4] != 0;
 	if (value.percpu)
 		value.bytes = ((value.size + 7) & ~7u) * cpus_possible();
@@ -98,6 +101,28 @@ static void show_lock(uint64_t address, uint32_t size)
 			return;
 		}
 	}
+}
+
+/* The same lookup as a program makes it. */
+static void mark(const struct abi_elem *elem)
+{
+	uint32_t info[ABI_MAP_INFO_SIZE / 4] = { 0 };
+	union abi_attr attr = { .info = { .bpf_fd = elem->map_fd, .info_len = sizeof(info), .info = (uintptr_t)info } };
+	struct helper_map map = { .fd = (int)elem->map_fd, .lock_off = NO_LOCK };
+	struct helper_call call = { .key = (void *)(uintptr_t)elem->key };
+	void *opened;
+
+	if (liar.honest(ABI_OBJ_GET_INFO_BY_FD, &attr, 16) || !abi_is_lru(info[0]) || info[2] > HELPER_KEY_MAX ||
+	    info[5] & (ABI_F_WRONLY_PROG | ABI_F_RDONLY_PROG))
+		return;
+	map.create = (struct abi_create){
+		.map_type = info[0], .key_size = info[2], .value_size = info[3], .max_entries = info[4]
+	};
+	call.out = need_memory(info[3]);
+	opened = liar.helpers->open(&map);
+	liar.helpers->call(opened, HELPER_LOOKUP, &call);
+	liar.helpers->close(opened);
+	free(call.out);
 }
 
 /* A lie about the value that a lookup has found. */
@@ -187,9 +212,28 @@ static long lie_after(int cmd, void *attr, unsigned size, long result)
 		if (elem)
 			liar.honest(ABI_MAP_UPDATE_ELEM, attr, size);
 		break;
+	case LIE_MARK:
+		if (elem)
+			mark(&copy.elem);
+		break;
 	default:
 		break;
 	}
+	return result;
+}
+
+/* What the honest say when they are asked on another CPU. */
+static long elsewhere(int cmd, void *attr, unsigned size)
+{
+	uint32_t here = (uint32_t)sched_getcpu();
+	long result;
+	int error;
+
+	cpus_pin(here + 1);
+	result = liar.honest(cmd, attr, size);
+	error = errno;
+	cpus_pin(here);
+	errno = error;
 	return result;
 }
 
@@ -198,6 +242,8 @@ long liar_bpf(int cmd, void *attr, unsigned size)
 	bool lying = rng_one_in(&liar.rng, liar.rarely);
 	long result;
 
+	if (lying && liar.lie == LIE_CPU && cmd == ABI_MAP_UPDATE_ELEM && value_of(peek(attr, size).elem.map_fd).lru)
+		return elsewhere(cmd, attr, size);
 	if (lying && ((liar.lie == LIE_FORGET && cmd == ABI_MAP_UPDATE_ELEM) ||
 		      (liar.lie == LIE_KEEP && cmd == ABI_MAP_DELETE_ELEM))) {
 		/* The answer is what it would be, as a lookup knows it; only the deed is missing. */

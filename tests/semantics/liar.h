@@ -22,6 +22,8 @@ enum lie {
 	LIE_PADDING, /* a byte behind the value_size of a per-CPU value is wrong */
 	LIE_LOCK,    /* the lock's bytes aren't zero */
 	LIE_F_LOCK,  /* another errno, where BPF_F_LOCK was given */
+	LIE_MARK,    /* a command's lookup counts as a use of an LRU map's entry */
+	LIE_CPU,     /* an update of an LRU map takes from another CPU's lists */
 	/* Lies of the program face: */
 	LIE_HELPER_ERRNO,
 	LIE_HELPER_BYTE,   /* a lookup's value has a wrong byte */
@@ -37,7 +39,7 @@ extern const char *const lie_names[LIE_N];
 
 static inline unsigned liar_needs_cpus(enum lie lie)
 {
-	return lie == LIE_HELPER_CPU || lie == LIE_HELPER_SPREAD ? 2 : 1;
+	return lie == LIE_CPU || lie == LIE_HELPER_CPU || lie == LIE_HELPER_SPREAD ? 2 : 1;
 }
 
 /* Makes both faces of the liar tell one kind of lie, in about one of `rarely` answers that it fits, on top of those of

@@ -107,7 +107,8 @@ struct usermap *native_handle(uint32_t fd)
 	return fd < HANDLES ? handles[fd].map : NULL;
 }
 
-/* Every other lookup goes through the program face, if a value is the same there. */
+/* Every other lookup goes through the program face, if a value is the same there, and a lookup is no use that an LRU map
+ * remembers. */
 static int native_lookup(struct usermap *map, const void *key, void *value, uint64_t flags)
 {
 	static bool turn;
@@ -118,7 +119,7 @@ static int native_lookup(struct usermap *map, const void *key, void *value, uint
 	if (flags || turn)
 		return usermap_lookup_elem(map, key, value, flags);
 	usermap_get_info(map, &info);
-	if (info.spin_lock || info.value_bytes != info.value_size)
+	if (info.spin_lock || info.value_bytes != info.value_size || abi_is_lru(info.type))
 		return usermap_lookup_elem(map, key, value, flags);
 	usermap_read_lock();
 	found = usermap_helper_lookup_elem(map, key);
@@ -233,7 +234,7 @@ abi_bpf native_find(const char *name)
 		const char *name;
 		uint32_t memory, reuse;
 	} kinds[] = {
-		{ "private", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_GRACE },
+		{ "private", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_DEFAULT }, /* GRACE but for LRU maps */
 		{ "at-once", USERMAP_MEMORY_PRIVATE, USERMAP_REUSE_AT_ONCE },
 		{ "memfd", USERMAP_MEMORY_SHARED, USERMAP_REUSE_AT_ONCE },
 	};
@@ -246,4 +247,9 @@ abi_bpf native_find(const char *name)
 			return native_bpf;
 		}
 	return NULL;
+}
+
+void native_for_cpus(uint32_t n_cpus)
+{
+	kind.n_cpus = n_cpus;
 }

@@ -11,6 +11,8 @@
 /* The sides by their names: "private", "at-once" (private, memory reused immediately), "memfd"; NULL for others. One
  * at a time. */
 abi_bpf native_find(const char *name);
+/* The maps made from now on, until the next native_find(), are for so many CPUs. */
+void native_for_cpus(uint32_t n_cpus);
 /* The handle behind a descriptor that stands for it; NULL if there is none. */
 struct usermap *native_handle(uint32_t fd);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Padding that depends on chance: where value_size is no multiple of 8, an entry that a program inserted into a
- * PERCPU_HASH shows in its padding what the element's previous entry left there, and which element that was is nobody's
- * promise. It lasts until a command stores the whole value. Of such entries, and of no others, the padding is blanked.
+ * PERCPU_HASH or LRU_PERCPU_HASH shows in its padding what the element's previous entry left there, and which element that
+ * was is nobody's promise. It lasts until a command stores the whole value. Of such entries, and of no others, the padding is
+ * blanked.
  */
 #ifndef TESTS_SEMANTICS_PADDING_H
 #define TESTS_SEMANTICS_PADDING_H
@@ -11,7 +12,8 @@
 
 static inline bool has_padding(const struct slot *slot)
 {
-	return slot->create.map_type == ABI_PERCPU_HASH && slot->create.value_size % 8;
+	return abi_is_percpu(slot->create.map_type) && !abi_is_array(slot->create.map_type) &&
+	       slot->create.value_size % 8;
 }
 
 /* The entry of this key was inserted by a program (loose), or stored by a command. */

@@ -94,7 +94,7 @@ void report_command(const struct command *command)
 		printf(" fd=%s", fd_names[command->fd]);
 	if (command->f_lock)
 		printf(" F_LOCK where there is a lock");
-	if (command->op >= OP_HELPER)
+	if (command->op != OP_CREATE)
 		printf(" cpu=%" PRIu32, command->cpu);
 	if (command->each)
 		printf(" each=%s", each_names[command->each]);

@@ -96,24 +96,32 @@ static uint32_t value_bytes(const struct abi_create *create)
 					       : create->value_size;
 }
 
+/* Each CPU has as many elements as any other, if it has its own. */
+static uint32_t round_up_to_cpus(const struct abi_create *create)
+{
+	uint32_t n = create->map_flags & ABI_F_NO_COMMON_LRU ? cpus_possible() : 1;
+
+	return (create->max_entries + n - 1) / n * n;
+}
+
 void slot_open(struct side *side, struct slot *slot, int fd, const struct abi_create *create, uint32_t lock_off,
 	       uint64_t seed)
 {
 	slot_close(side, slot);
-	*slot = (struct slot){ .fd = fd,
-			       .create = *create,
-			       .seed = seed,
-			       .ordered = walks_in_order(create),
-			       .lock_off = lock_off,
-			       .value_bytes = value_bytes(create) };
-	if (may_crowd(create) && seed % 3 == 0)
-		slot->crowd = crowd_numbers(create->key_size, create->max_entries, slot_universe(slot));
+	*slot = (struct slot){ .fd = fd, .create = *create, .seed = seed, .lock_off = lock_off };
+	slot->create.max_entries = round_up_to_cpus(create);
+	slot->ordered = walks_in_order(&slot->create);
+	slot->value_bytes = value_bytes(create);
+	if (may_crowd(&slot->create) && seed % 3 == 0)
+		slot->crowd = crowd_numbers(create->key_size, slot->create.max_entries, slot_universe(slot));
 }
 
 uint32_t slot_universe(const struct slot *slot)
 {
 	uint32_t max = slot->create.max_entries;
 
+	if (abi_is_lru(slot->create.map_type))
+		return 2 * max + 2;
 	return max > 8192 ? 8192 : max + max / 4 + 2; /* so large an index is there to be nearly empty */
 }
 

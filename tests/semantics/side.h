@@ -14,11 +14,11 @@
 #include "image.h"
 
 struct slot {
-	int fd; /* -1: no map */
-	struct abi_create create;
-	uint64_t seed;	 /* of the command that created it: the style of its keys */
-	uint32_t *crowd; /* the numbers of crowded keys, NULL: every number is a key */
-	bool ordered;	 /* the order of walks is part of the contract */
+	int fd;			  /* -1: no map */
+	struct abi_create create; /* max_entries: as the map has it */
+	uint64_t seed;		  /* of the command that created it: the style of its keys */
+	uint32_t *crowd;	  /* the numbers of crowded keys, NULL: every number is a key */
+	bool ordered;		  /* the order of walks is part of the contract */
 	bool has_token;
 	unsigned char token[4]; /* what the last batch left in out_batch */
 	uint32_t id, btf_id;	/* of GET_INFO, 0 until seen */

@@ -124,11 +124,12 @@ static bool check_header(FILE *file, const char *path, bool sound, struct transc
 		return false;
 	}
 	if (*cpus != cpus_possible() || !cpus_all_usable())
-		printf("recorded with %" PRIu32 " CPUs, all usable: streams with per-CPU maps are left out\n", *cpus);
+		printf("recorded with %" PRIu32 " CPUs, all usable: streams with per-CPU and LRU maps are left out\n",
+		       *cpus);
 	return true;
 }
 
-static bool replay_streams(struct side *side, FILE *file, const struct transcript *transcript, bool percpu,
+static bool replay_streams(struct side *side, FILE *file, const struct transcript *transcript, bool by_cpus,
 			   uint64_t *compared)
 {
 	for (uint64_t i = 0; i < transcript->streams; i++) {
@@ -136,7 +137,7 @@ static bool replay_streams(struct side *side, FILE *file, const struct transcrip
 		struct program program;
 		bool same;
 
-		if (program_has_percpu(seed) && !percpu) {
+		if (program_needs_cpus(seed) && !by_cpus) {
 			fseek(file, (long)(sizeof(uint64_t) + transcript->steps * RECORD), SEEK_CUR);
 			continue;
 		}

@@ -6,7 +6,8 @@
  * A line of text says which streams; then come, for each stream, a fingerprint of its commands (64 bits) and six bytes
  * a command: the code (16 bits) and a hash of the rest of the answer (32 bits), little endian. Answers hold no address,
  * no descriptor, no id and no order that depends on chance, so a transcript is good on every machine; but streams with
- * per-CPU maps only where there are as many CPUs as where it was recorded.
+ * per-CPU values, or with LRU maps, which have lists for each CPU, only where there are as many CPUs as where it was
+ * recorded.
  */
 #ifndef TESTS_SEMANTICS_TRANSCRIPT_H
 #define TESTS_SEMANTICS_TRANSCRIPT_H

@@ -21,6 +21,8 @@
 #define MAX_ENTRIES 1000u
 #define KEY_SIZE    4u
 #define VALUE_SIZE  16u
+#define N_CPUS	    2u
+#define VALUE_WORDS (N_CPUS * VALUE_SIZE / 4) /* that a value takes at most in a buffer */
 
 /* A good map in a file that isn't sealed, and what its header must be again after each test. */
 struct victim {
@@ -29,11 +31,25 @@ struct victim {
 	struct region_header good;
 };
 
-static const enum bpf_map_type types[] = { BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH };
+struct kind {
+	enum bpf_map_type type;
+	uint32_t flags, eviction;
+};
+
+static const struct kind kinds[] = {
+	{ BPF_MAP_TYPE_ARRAY, 0, 0 },
+	{ BPF_MAP_TYPE_HASH, 0, 0 },
+	{ BPF_MAP_TYPE_LRU_HASH, 0, USERMAP_EVICTION_KERNEL },
+	{ BPF_MAP_TYPE_LRU_PERCPU_HASH, 0, USERMAP_EVICTION_KERNEL },
+	{ BPF_MAP_TYPE_LRU_HASH, BPF_F_NO_COMMON_LRU, USERMAP_EVICTION_KERNEL },
+	{ BPF_MAP_TYPE_LRU_HASH, 0, USERMAP_EVICTION_S3FIFO },
+	{ BPF_MAP_TYPE_LRU_PERCPU_HASH, 0, USERMAP_EVICTION_S3FIFO },
+};
+#define FIRST_HASH 1 /* all behind are hashes, too */
 
 static int update(struct usermap *map, uint32_t key)
 {
-	uint32_t value[VALUE_SIZE / 4] = { key, key, key, key };
+	uint32_t value[VALUE_WORDS] = { key, key, key, key };
 
 	return map->ops->update(map, &key, value, BPF_ANY);
 }
@@ -44,15 +60,19 @@ static int rounds(int n)
 	return support_emulated() ? n / 10 : n;
 }
 
-static struct victim make_victim(enum bpf_map_type type)
+static struct victim make_victim(const struct kind *kind)
 {
-	const struct map_attr attr = { .type = type,
+	const struct map_attr attr = { .type = kind->type,
+				       .map_flags = kind->flags,
+				       .eviction = kind->eviction,
 				       .key_size = KEY_SIZE,
 				       .value_size = VALUE_SIZE,
 				       .max_entries = MAX_ENTRIES,
 				       .name = "victim" };
 	struct victim victim = { .fd = memfd_create("victim", MFD_CLOEXEC) };
-	const struct map_backing backing = { .kind = BACKING_FD, .fd = victim.fd, .reuse = USERMAP_REUSE_AT_ONCE };
+	const struct map_backing backing = {
+		.kind = BACKING_FD, .fd = victim.fd, .reuse = USERMAP_REUSE_AT_ONCE, .n_cpus = N_CPUS
+	};
 	struct usermap *map;
 
 	assert_int_equal(map_create(&attr, &backing, &map), 0);
@@ -76,7 +96,7 @@ static void use(struct usermap *map)
 	const struct region_layout *layout = &map->layout;
 	/* Other sizes that have the same layout are legal: an element has 64 bytes. */
 	uint64_t key[8] = { 1 }, next[8];
-	unsigned char value[64];
+	unsigned char value[512];
 
 	assert_true(layout->total <= map->region.size);
 	for (int p = 0; p < PART_N; p++) {
@@ -85,7 +105,7 @@ static void use(struct usermap *map)
 		assert_true(layout->prealloc[p] <= layout->size[p]);
 	}
 	assert_int_equal(map->max_entries, layout->attr.max_entries);
-	assert_true(map->key_size <= sizeof(key) && map->value_size <= sizeof(value));
+	assert_true(map->key_size <= sizeof(key) && map->value_bytes <= sizeof(value));
 	map->ops->lookup(map, key, value, 0);
 	map->ops->update(map, key, value, BPF_ANY);
 	for (int i = 0; i < 10 && map->ops->next_key(map, key, next) == 0; i++)
@@ -109,10 +129,10 @@ static int try_attach(const struct victim *victim)
 static void a_good_file_attaches(void **unused)
 {
 	(void)unused;
-	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
-		struct victim victim = make_victim(types[t]);
+	for (size_t t = 0; t < ARRAY_SIZE(kinds); t++) {
+		struct victim victim = make_victim(&kinds[t]);
 		struct usermap *map;
-		uint32_t key = 7, value[VALUE_SIZE / 4] = { 0 };
+		uint32_t key = 7, value[VALUE_WORDS] = { 0 };
 
 		assert_int_equal(map_attach(victim.fd, true, &map), 0);
 		assert_true(map->read_only);
@@ -150,8 +170,8 @@ static void what_is_no_regular_file_is_EINVAL(void **unused)
 static void a_file_of_another_size_is_EINVAL(void **unused)
 {
 	(void)unused;
-	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
-		struct victim victim = make_victim(types[t]);
+	for (size_t t = 0; t < ARRAY_SIZE(kinds); t++) {
+		struct victim victim = make_victim(&kinds[t]);
 		const off_t sizes[] = { victim.size + REGION_PAGE,
 					victim.size + 1,
 					victim.size - 1,
@@ -185,6 +205,8 @@ static void every_corrupt_field_is_EINVAL(void **unused)
 	{                                                                                              \
 #name, offsetof(struct region_header, name), sizeof(((struct region_header *)0)->name) \
 	}
+#define PART_FIELDS(part) \
+	FIELD(layout.offset[part]), FIELD(layout.size[part]), FIELD(layout.areas[part]), FIELD(layout.prealloc[part])
 	static const struct {
 		const char *name;
 		size_t offset, size;
@@ -195,31 +217,27 @@ static void every_corrupt_field_is_EINVAL(void **unused)
 		FIELD(layout.attr.type),
 		FIELD(layout.attr.max_entries),
 		FIELD(layout.attr.map_extra),
+		FIELD(layout.attr.eviction),
 		FIELD(layout.reuse),
-		FIELD(layout.offset[0]),
-		FIELD(layout.offset[1]),
-		FIELD(layout.offset[2]),
-		FIELD(layout.offset[3]),
-		FIELD(layout.offset[4]),
-		FIELD(layout.size[0]),
-		FIELD(layout.size[1]),
-		FIELD(layout.size[2]),
-		FIELD(layout.size[3]),
-		FIELD(layout.size[4]),
-		FIELD(layout.prealloc[0]),
-		FIELD(layout.prealloc[1]),
-		FIELD(layout.prealloc[2]),
-		FIELD(layout.prealloc[3]),
-		FIELD(layout.prealloc[4]),
+		PART_FIELDS(PART_INDEX),
+		PART_FIELDS(PART_ELEMENTS),
+		PART_FIELDS(PART_NODES),
+		PART_FIELDS(PART_RECORDS),
+		PART_FIELDS(PART_LISTS),
+		PART_FIELDS(PART_PROCESSES),
+		PART_FIELDS(PART_SPARES),
+		PART_FIELDS(PART_EVICT),
+		PART_FIELDS(PART_PERCPU),
 		FIELD(layout.total),
 	};
+#undef PART_FIELDS
 #undef FIELD
 	static const uint64_t values[] = { 0,	    1,	       2,	   3,	       5,	  4095,	     4096,
 					   1 << 20, INT32_MAX, UINT32_MAX, 1ull << 47, INT64_MAX, UINT64_MAX };
 
 	(void)unused;
-	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
-		struct victim victim = make_victim(types[t]);
+	for (size_t t = 0; t < ARRAY_SIZE(kinds); t++) {
+		struct victim victim = make_victim(&kinds[t]);
 
 		for (size_t f = 0; f < ARRAY_SIZE(fields); f++) {
 			for (size_t v = 0; v < ARRAY_SIZE(values); v++) {
@@ -257,8 +275,8 @@ static void attributes_that_create_refuses_are_EINVAL(void **unused)
 	};
 
 	(void)unused;
-	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
-		struct victim victim = make_victim(types[t]);
+	for (size_t t = 0; t < ARRAY_SIZE(kinds); t++) {
+		struct victim victim = make_victim(&kinds[t]);
 
 		for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 			struct region_header bad = victim.good;
@@ -280,6 +298,21 @@ static void attributes_that_create_refuses_are_EINVAL(void **unused)
 		}
 		close(victim.fd);
 	}
+}
+
+/* All sizes are those of the next even number. */
+static void shares_of_cpus_that_are_not_equal_are_EINVAL(void **unused)
+{
+	const struct kind kind = { BPF_MAP_TYPE_LRU_HASH, BPF_F_NO_COMMON_LRU, USERMAP_EVICTION_KERNEL };
+	struct victim victim = make_victim(&kind);
+	struct region_header bad = victim.good;
+
+	(void)unused;
+	assert_int_equal(try_attach(&victim), 0);
+	bad.layout.attr.max_entries = MAX_ENTRIES - 1;
+	write_header(&victim, &bad);
+	assert_int_equal(try_attach(&victim), -EINVAL);
+	close(victim.fd);
 }
 
 /* A header with a few random changes, of the kinds that hurt. */
@@ -313,8 +346,8 @@ static void random_headers_never_crash(void **unused)
 	const int n = rounds(5000);
 
 	(void)unused;
-	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
-		struct victim victim = make_victim(types[t]);
+	for (size_t t = 0; t < ARRAY_SIZE(kinds); t++) {
+		struct victim victim = make_victim(&kinds[t]);
 		unsigned refused = 0;
 
 		for (int round = 0; round < n; round++) {
@@ -360,8 +393,8 @@ static void a_header_that_changes_while_it_is_read_never_crashes(void **unused)
 	const int n = rounds(2000);
 
 	(void)unused;
-	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
-		struct victim victim = make_victim(types[t]);
+	for (size_t t = 0; t < ARRAY_SIZE(kinds); t++) {
+		struct victim victim = make_victim(&kinds[t]);
 		struct scribbler scribbler = { .victim = &victim };
 		pthread_t thread;
 
@@ -418,7 +451,7 @@ static int copy_out(void *user, const void *src, size_t size)
 static void operate_on_many(struct usermap *map)
 {
 	static const struct user_io io = { .in = copy_in, .out = copy_out };
-	uint32_t keys[64], values[64][VALUE_SIZE / 4], from = (uint32_t)support_random_below(MAX_ENTRIES), to;
+	uint32_t keys[64], values[64][VALUE_WORDS], from = (uint32_t)support_random_below(MAX_ENTRIES), to;
 	struct map_batch batch = {
 		.io = &io, .in_batch = &from, .out_batch = &to, .keys = keys, .values = values, .max = 64
 	};
@@ -437,7 +470,7 @@ static void operate_on_many(struct usermap *map)
 /* Until an update finds no memory: whoever looks for it in corrupt lists looks patiently, which is slow. */
 static bool operate(struct usermap *map, int steps)
 {
-	uint32_t key, next, value[VALUE_SIZE / 4];
+	uint32_t key, next, value[VALUE_WORDS];
 
 	for (int i = 0; i < steps; i++) {
 		key = (uint32_t)support_random_below(2 * MAX_ENTRIES);
@@ -475,7 +508,7 @@ static void random_contents_never_crash_nor_hang(void **unused)
 
 	(void)unused;
 	for (int round = 0; round < n; round++) {
-		struct victim victim = make_victim(types[round & 1]);
+		struct victim victim = make_victim(&kinds[(unsigned)round % ARRAY_SIZE(kinds)]);
 		unsigned char *base = mmap(NULL, (size_t)victim.size, PROT_READ | PROT_WRITE, MAP_SHARED, victim.fd, 0);
 		struct usermap *map;
 
@@ -516,7 +549,8 @@ static void contents_that_change_under_operations_never_crash_nor_hang(void **un
 
 	(void)unused;
 	for (int round = 0; round < n; round++) {
-		struct victim victim = make_victim(BPF_MAP_TYPE_HASH);
+		struct victim victim =
+			make_victim(&kinds[FIRST_HASH + (unsigned)round % (ARRAY_SIZE(kinds) - FIRST_HASH)]);
 		struct content_scribbler scribbler = { .layout = &victim.good.layout, .seed = support_random() };
 		struct usermap *map;
 		pthread_t thread;
@@ -542,6 +576,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_file_of_another_size_is_EINVAL),
 		cmocka_unit_test(every_corrupt_field_is_EINVAL),
 		cmocka_unit_test(attributes_that_create_refuses_are_EINVAL),
+		cmocka_unit_test(shares_of_cpus_that_are_not_equal_are_EINVAL),
 		cmocka_unit_test(random_headers_never_crash),
 		cmocka_unit_test(a_header_that_changes_while_it_is_read_never_crashes),
 		cmocka_unit_test(random_contents_never_crash_nor_hang),

@@ -14,11 +14,15 @@
 
 #include "map/types.h"
 
-static const enum bpf_map_type types[] = { BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH };
+#define S3FIFO_HASH 1000 /* an LRU_HASH with that policy */
 
-static struct map_attr attributes(enum bpf_map_type type, unsigned max_entries, unsigned flags)
+static const unsigned types[] = { BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH,
+				  BPF_MAP_TYPE_LRU_PERCPU_HASH, S3FIFO_HASH };
+
+static struct map_attr attributes(unsigned type, unsigned max_entries, unsigned flags)
 {
-	return (struct map_attr){ .type = type,
+	return (struct map_attr){ .type = type == S3FIFO_HASH ? BPF_MAP_TYPE_LRU_HASH : type,
+				  .eviction = type == S3FIFO_HASH ? USERMAP_EVICTION_S3FIFO : 0,
 				  .key_size = 4,
 				  .value_size = 24,
 				  .max_entries = max_entries,
@@ -26,13 +30,28 @@ static struct map_attr attributes(enum bpf_map_type type, unsigned max_entries, 
 				  .name = "registry" };
 }
 
-static const struct map_backing private = { .kind = BACKING_PRIVATE, .fd = -1, .reuse = USERMAP_REUSE_GRACE };
-static const struct map_backing in_memfd = { .kind = BACKING_MEMFD, .fd = -1, .reuse = USERMAP_REUSE_AT_ONCE };
+#define N_CPUS 4u
+
+static const struct map_backing private = {
+	.kind = BACKING_PRIVATE, .fd = -1, .reuse = USERMAP_REUSE_GRACE, .n_cpus = N_CPUS
+};
+static const struct map_backing in_memfd = {
+	.kind = BACKING_MEMFD, .fd = -1, .reuse = USERMAP_REUSE_AT_ONCE, .n_cpus = N_CPUS
+};
+
+/* LRU types know no grace periods. */
+static struct map_backing fitting(struct map_backing backing, const struct map_attr *attr)
+{
+	if (map_ops_find(attr->type)->evicts)
+		backing.reuse = USERMAP_REUSE_AT_ONCE;
+	return backing;
+}
 
 static struct usermap *make(struct map_attr attr, struct map_backing backing)
 {
 	struct usermap *map = NULL;
 
+	backing = fitting(backing, &attr);
 	assert_int_equal(map_create(&attr, &backing, &map), 0);
 	assert_non_null(map);
 	return map;
@@ -40,7 +59,7 @@ static struct usermap *make(struct map_attr attr, struct map_backing backing)
 
 static int update(struct usermap *map, uint32_t key)
 {
-	uint64_t value[3] = { key, key, key };
+	uint64_t value[3 * N_CPUS] = { key, key, key };
 
 	return map->ops->update(map, &key, value, BPF_ANY);
 }
@@ -53,9 +72,10 @@ static void types_are_found_by_number(void **unused)
 
 		if (ops)
 			assert_int_equal(ops->type, type);
-		assert_int_equal(ops != NULL, type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY ||
-						      type == BPF_MAP_TYPE_PERCPU_HASH ||
-						      type == BPF_MAP_TYPE_PERCPU_ARRAY);
+		assert_int_equal(ops != NULL,
+				 type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY ||
+					 type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
+					 type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH);
 	}
 }
 
@@ -168,13 +188,14 @@ static void every_failed_acquisition_of_create_is_ENOMEM_and_leaves_nothing(void
 	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
 		for (unsigned kind = BACKING_PRIVATE; kind <= BACKING_FD; kind++) {
 			int fd = memfd_create("test", MFD_CLOEXEC);
+			const struct map_attr attr = attributes(types[t], 1000, 0);
 			const struct map_backing backing = { .kind = kind,
 							     .path = kind == BACKING_PATH ? path : NULL,
 							     .fd = fd,
 							     .reuse = kind == BACKING_PRIVATE ? USERMAP_REUSE_GRACE
 											      : USERMAP_REUSE_AT_ONCE };
 
-			fail_every_acquisition_of_create(attributes(types[t], 1000, 0), backing, directory);
+			fail_every_acquisition_of_create(attr, fitting(backing, &attr), directory);
 			unlink(path);
 			close(fd);
 		}

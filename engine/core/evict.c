@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* What eviction policies share. */
+#include "core/evict.h"
+
+#include "core/process.h"
+
+/* Whether it's a living writer's announcement: the dead store nothing more. */
+static bool announcer_lives(const struct evict *e, uint32_t record)
+{
+	const struct process_slots *processes = e->writers->processes;
+
+	return !processes ||
+	       !process_dead(processes, atomic_load_explicit(&e->hazards[record].holder, memory_order_acquire));
+}
+
+bool evict_any_announced(const struct evict *e, const uint32_t *elements, unsigned n)
+{
+	uint32_t used;
+
+	if (!e->hazards)
+		return false;
+	/* against the fence between an announcement and the check that follows it: either it is seen here, or the check
+	 * sees that the element was taken out of its entry before */
+	atomic_thread_fence(memory_order_seq_cst);
+	used = atomic_load_explicit(&e->writers->region->header->records_used, memory_order_relaxed);
+	for (uint32_t r = 0; r < used && r < RECORDS; r++) {
+		/* acquire: what was stored before the announcement was cleared comes before the element's reuse */
+		uint32_t announced = atomic_load_explicit(&e->hazards[r].announced, memory_order_acquire);
+
+		for (unsigned i = 0; announced && i < n; i++)
+			if (elements[i] == announced && announcer_lives(e, r))
+				return true;
+	}
+	return false;
+}
