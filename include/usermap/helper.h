@@ -78,8 +78,8 @@ USERMAP_API int usermap_helper_spin_unlock(struct bpf_spin_lock *lock);
 
 /*
  * Adds @delta to the 8-byte counter at @offset of the present CPU's slot of @key's value: exact, however threads are
- * preempted and moved. A restartable sequence (rseq) on x86-64 and aarch64: on private PERCPU_HASH maps and on
- * PERCPU_ARRAY its path has no atomic instruction. Where the map was made by a thread without rseq, or for fewer CPUs than this machine
+ * preempted and moved. A restartable sequence (rseq) on x86-64 and aarch64: on private PERCPU_HASH maps and on PERCPU_ARRAY
+ * its path has no atomic instruction. Where the map was made by a thread without rseq, or for fewer CPUs than this machine
  * has, an atomic add. The sum over all slots is exact; concurrent whole-slot updates overwrite, as ever.
  * Returns 0; -ENOENT: absent (PERCPU_ARRAY: index >= max_entries); -EINVAL: not a per-CPU type, @offset is not a
  * multiple of 8 or the counter isn't inside value_size; -EOPNOTSUPP: this thread has no rseq but the map relies on it;
