@@ -89,6 +89,7 @@ extern const struct table_ops usermap_program_lru_hash_s3fifo;
 extern const struct table_ops usermap_program_lru_percpu_hash_s3fifo;
 extern const struct table_ops usermap_program_at_once_hash; /* reuse at once, as the tables that evict have it */
 
+extern const struct table_ops kernel_raw_hash;	    /* kernel_hash, but past the C library and who is before it */
 extern const struct table_ops usermap_at_once_hash; /* native face, private, reuse at once */
 extern const struct table_ops usermap_shared_hash;  /* native face, shared memory */
 extern const struct table_ops rculfhash_table;

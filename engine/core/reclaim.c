@@ -184,6 +184,11 @@ int reclaim_wait(void)
 	return 0;
 }
 
+bool reclaim_has_thread(void)
+{
+	return atomic_load_explicit(&running, memory_order_relaxed);
+}
+
 void reclaim_fork_prepare(void)
 {
 	struct urcu_bp_reader *reader = URCU_TLS(urcu_bp_reader);
@@ -223,5 +228,5 @@ void reclaim_fork_child(void)
 	atomic_store_explicit(&running, false, memory_order_relaxed);
 	atomic_store_explicit(&urgent, 0, memory_order_relaxed);
 	pthread_cond_init(&changed, NULL); /* the parent's waiters don't exist here */
-	pthread_mutex_init(&lock, NULL);
+	pthread_mutex_unlock(&lock); /* locked by this thread in reclaim_fork_prepare */
 }

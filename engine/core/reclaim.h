@@ -44,6 +44,9 @@ bool reclaim_busy(void);
 /* Waits for a full grace period. The caller must be outside any read-side section. Always 0. */
 int reclaim_wait(void);
 
+/* Whether this process has the engine thread. */
+bool reclaim_has_thread(void);
+
 /* fork, called by core/fork.c: no grace period is in progress from prepare to parent or child. */
 void reclaim_fork_prepare(void);
 void reclaim_fork_parent(void);

@@ -358,7 +358,7 @@ static int reopen(int fd, bool read_only)
 		return -errno;
 	if (!S_ISREG(st.st_mode)) /* opening a pipe would wait for its other end */
 		return -EINVAL;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
 	own = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	return own < 0 ? -errno : own;
 }
@@ -485,7 +485,7 @@ int region_publish(struct region *region, const char *path)
 	region->header->magic = REGION_MAGIC;
 	if (!path)
 		return 0;
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", region->fd);
+	snprintf(self, sizeof(self), "/proc/thread-self/fd/%d", region->fd);
 	if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0)
 		return errno == ENOSPC ? -ENOMEM : -errno;
 	return 0;

@@ -54,7 +54,7 @@ struct region_layout {
 
 #define REGION_PAGE	      4096u
 #define REGION_MAGIC	      0x50414d5245535521ull /* "!USERMAP" */
-#define REGION_LAYOUT_VERSION 3u
+#define REGION_LAYOUT_VERSION 3
 #define REGION_PARITY	      0x0612u /* Linux 6.18 */
 
 /* The last page of the region. All fields but the atomics are written once, before the region is visible to others. */

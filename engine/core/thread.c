@@ -104,6 +104,8 @@ static void on_late_exit(void *t)
 __attribute__((constructor)) static void make_key(void)
 {
 	have_key = !pthread_key_create(&key, on_late_exit);
+	/* also before anybody can fork: a thread that forks may be at its first call, while another takes liburcu's locks */
+	fork_handlers_install();
 }
 
 static struct thread *make(void)
@@ -268,6 +270,16 @@ int thread_writer_set(uint32_t id, struct writer *writer)
 	if (!err)
 		self->writers[id] = writer;
 	return err;
+}
+
+bool thread_any_writing(const void *map)
+{
+	bool was_making = lock_registry(), any = false;
+
+	for (const struct thread *t = threads; t && !any; t = t->next)
+		any = __atomic_load_n(&t->writing, __ATOMIC_RELAXED) == map; /* relaxed: see struct thread */
+	unlock_registry(was_making);
+	return any;
 }
 
 void thread_fork_prepare(void)

@@ -26,6 +26,9 @@ struct thread {
 	struct writer **writers; /* by a map's local id. Entries: this thread sets them, the map's close clears them;
 	                                * the table itself is replaced by this thread only, under the registry's lock */
 	uint32_t n_writers;
+	const void
+		*writing; /* what a command of this thread writes to, or NULL. By this thread; relaxed atomics: freezing
+	                      * a map looks at it, and a look that comes too early or too late is the kernel's race as well */
 	struct thread *next; /* registry of all threads, under its lock */
 	struct thread **link;
 };
@@ -110,6 +113,17 @@ static inline struct writer *thread_writer(uint32_t id)
 struct writer *thread_late_writer(uint32_t id);
 /* Makes it so. 0, -ENOMEM. Between thread_making_begin and _end. */
 int thread_writer_set(uint32_t id, struct writer *writer);
+
+/* Around a command that writes to what `map` points to: NULL ends it. */
+static inline void thread_set_writing(const void *map)
+{
+	struct thread *self = thread_self;
+
+	if (caa_likely(self != NULL))
+		__atomic_store_n(&self->writing, map, __ATOMIC_RELAXED); /* relaxed: see struct thread */
+}
+/* Whether a command of this process is writing to it. */
+bool thread_any_writing(const void *map);
 
 /* What becomes of a writer when its thread exits or its map is closed (writer.c). Called under the registry's lock. */
 void writer_release(struct writer *writer);

@@ -12,7 +12,8 @@
 /* Flags of BPF_MAP_CREATE, by their 6.18 values; headers may have them as enumerators, so the names are our own. */
 #define CREATE_VTYPE_BTF_OBJ_FD (1u << 15)
 #define CREATE_TOKEN_FD		(1u << 16)
-#define BTF_TOKEN_FD		(1u << 16) /* of BPF_BTF_LOAD */
+#define BTF_TOKEN_FD		(1u << 16) /* of BPF_BTF_LOAD and BPF_BTF_GET_FD_BY_ID */
+#define OBJ_PATH_FD		(1u << 14) /* of BPF_OBJ_PIN and BPF_OBJ_GET: path_fd is where relative paths begin */
 
 #define EXCL_PROG_HASH_SIZE 32u /* SHA-256 */
 #define ATTR_SIZE_LIMIT	    4096u
@@ -74,6 +75,18 @@ union command_attr {
 		__u32 flags;
 		__s32 token_fd;
 	} btf;
+	struct { /* OBJ_PIN, OBJ_GET */
+		__u64 pathname;
+		__u32 bpf_fd;
+		__u32 file_flags;
+		__s32 path_fd;
+	} obj;
+	struct {		/* GET_NEXT_ID, GET_FD_BY_ID */
+		__u32 start_id; /* or the id */
+		__u32 next_id;
+		__u32 open_flags;
+		__s32 token_fd;
+	} id;
 	__u64 words[ATTR_WORDS];
 };
 _Static_assert(sizeof(union command_attr) == 168, "the attr of Linux 6.18");
@@ -100,5 +113,15 @@ struct command_map_info {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct command_map_info) == 104, "the map info of Linux 6.18");
+
+struct command_btf_info {
+	__u64 btf; /* in: where to write the bytes */
+	__u32 btf_size;
+	__u32 id;
+	__u64 name; /* in: where to write the name */
+	__u32 name_len;
+	__u32 kernel_btf;
+};
+_Static_assert(sizeof(struct command_btf_info) == 32, "the BTF info of Linux 6.18");
 
 #endif

@@ -31,17 +31,10 @@ static inline int check_lock_flag(const struct usermap *map, __u64 flags)
 	return __builtin_expect(flags & BPF_F_LOCK && !map->spin_lock, 0) ? -EINVAL : 0;
 }
 
-/* From now on nothing is written by commands. may_write: the caller could have. */
-static inline int freeze_map(struct usermap *map, bool may_write)
-{
-	if (map->spin_lock)
-		return -ENOTSUPP;
-	if (!may_write)
-		return -EPERM;
-	/* relaxed: freeze promises nothing about writes that race with it; one of two freezers must learn that it was
-	 * second */
-	return atomic_exchange_explicit(&map->region.header->frozen, 1, memory_order_relaxed) ? -EPERM : 0;
-}
+/* From now on nothing is written by commands. may_write: the caller could have. 0; -ENOTSUPP: values with a spin lock;
+ * -EPERM: frozen, or !may_write; -EBUSY: there is a writable mapping, or a command that is writing; -ENOMEM or open(2)'s
+ * error. In mapping.c. */
+int freeze_map(struct usermap *map, bool may_write);
 
 enum batch_kind { BATCH_LOOKUP, BATCH_LOOKUP_AND_DELETE, BATCH_UPDATE, BATCH_DELETE };
 

@@ -55,6 +55,13 @@ static unsigned access_now(const struct fd_map *found)
 	return map_is_frozen(found->map) ? found->access & ~(unsigned)MAY_WRITE : found->access;
 }
 
+static inline void leave(unsigned need)
+{
+	if (need & MAY_WRITE)
+		thread_set_writing(NULL);
+	fd_leave();
+}
+
 /* Takes the map of a descriptor into use, if it may do all that is needed. */
 static inline int enter(__u32 fd, const void *user_key, unsigned need, struct fd_map *found)
 {
@@ -62,8 +69,10 @@ static inline int enter(__u32 fd, const void *user_key, unsigned need, struct fd
 
 	if (__builtin_expect(error != 0, 0))
 		return error;
+	if (need & MAY_WRITE)
+		thread_set_writing(found->map); /* before the look whether it's frozen */
 	if (__builtin_expect((access_now(found) & need) != need, 0)) {
-		fd_leave();
+		leave(need);
 		return -EPERM;
 	}
 	return 0;
@@ -86,7 +95,7 @@ static inline __attribute__((always_inline)) int on_element(const union command_
 		error = step(found.map, attr, &bounce);
 		bounce_put(&bounce);
 	}
-	fd_leave();
+	leave(need);
 	return error;
 }
 
@@ -238,12 +247,11 @@ static long command_batch(enum batch_kind kind, const union command_attr *attr, 
 				error = -EFAULT;
 		}
 	}
-	fd_leave();
+	leave(batch_access(kind));
 	return error;
 }
 
-/* The bytes of a caller's struct behind the part that we know: E2BIG if one is not zero. */
-static int check_excess(const unsigned char *user, size_t known, size_t size)
+int check_excess(const unsigned char *user, size_t known, size_t size)
 {
 	if (size > ATTR_SIZE_LIMIT)
 		return -E2BIG;
@@ -330,6 +338,8 @@ static long command_info(const union command_attr *attr, union command_attr *use
 	if (!tail_is_zero(attr, END_OF(info.info)))
 		return -EINVAL;
 	error = fd_enter((int)attr->info.bpf_fd, NULL, &found);
+	if (error == -EINVAL)
+		return btf_info(attr, user);
 	if (error)
 		return error == -EBADF ? -EBADFD : error; /* this command alone */
 	error = info_of_map(found.map, attr, user);
@@ -387,6 +397,18 @@ static long run(int cmd, void *user, unsigned size)
 		return command_batch(BATCH_DELETE, &attr, user);
 	case BPF_OBJ_GET_INFO_BY_FD:
 		return command_info(&attr, user);
+	case BPF_OBJ_PIN:
+		return command_pin(&attr);
+	case BPF_OBJ_GET:
+		return command_get(&attr);
+	case BPF_MAP_GET_NEXT_ID:
+		return command_map_next_id(&attr, user);
+	case BPF_MAP_GET_FD_BY_ID:
+		return command_map_by_id(&attr);
+	case BPF_BTF_GET_NEXT_ID:
+		return command_btf_next_id(&attr, user);
+	case BPF_BTF_GET_FD_BY_ID:
+		return command_btf_by_id(&attr);
 	case BPF_BTF_LOAD:
 		return command_btf_load(&attr, user, size);
 	default:
@@ -398,6 +420,11 @@ long usermap_bpf(int cmd, void *attr, unsigned size)
 {
 	long result = run(cmd, attr, size);
 
+	/* The kernel's maps have no descriptors of their own. Nothing has been done yet by a command that ends so. */
+	for (int i = 0; __builtin_expect(result == -EMFILE, 0) && i < 2; i++) {
+		fd_make_room();
+		result = run(cmd, attr, size);
+	}
 	if (__builtin_expect(result < 0, 0)) {
 		errno = (int)-result;
 		return -1;

@@ -12,9 +12,10 @@
 #include <unistd.h>
 
 #include "face/btf.h"
+#include "face/caller.h"
 #include "face/check.h"
 #include "face/fd.h"
-#include "face/mapfile.h"
+#include "face/registry.h"
 #include "face/usercopy.h"
 
 static int check_first(const union command_attr *attr)
@@ -63,18 +64,11 @@ static int check_last(const union command_attr *attr, struct map_attr *wanted)
 	int error = check_name(wanted->name, attr->create.map_name);
 
 	if (!error && (attr->create.btf_key_type_id || attr->create.btf_value_type_id))
-		error = check_btf_fd(wanted, (int)attr->create.btf_fd, attr->create.btf_key_type_id,
+		error = check_btf_fd(wanted, caller_fd((int)attr->create.btf_fd), attr->create.btf_key_type_id,
 				     attr->create.btf_value_type_id);
 	if (!error)
 		error = check_excl_prog_hash(attr);
 	return error;
-}
-
-static unsigned access_of(__u32 map_flags)
-{
-	if (map_flags & BPF_F_RDONLY)
-		return MAY_READ;
-	return map_flags & BPF_F_WRONLY ? MAY_WRITE : MAY_READ | MAY_WRITE;
 }
 
 long command_create(const union command_attr *attr)
@@ -89,7 +83,7 @@ long command_create(const union command_attr *attr)
 		.map_extra = attr->create.map_extra,
 	};
 	const struct map_ops *ops;
-	int file, last, error = check_first(attr);
+	int file, btf, last, error = check_first(attr);
 
 	if (!error)
 		error = check_create(&wanted, &ops);
@@ -101,13 +95,14 @@ long command_create(const union command_attr *attr)
 		return error;
 	last = check_last(attr, &wanted);
 	fd_collect();
-	file = mapfile_create();
+	file = registry_create(REGISTRY_MAP);
 	if (file < 0)
 		return last ? last : file;
-	error = fd_publish(file, &wanted, access_of(wanted.map_flags), last);
-	if (error) {
-		close(file);
-		return error;
-	}
-	return file;
+	btf = last || !wanted.btf_id ? -1 : btf_hold(caller_fd((int)attr->create.btf_fd), wanted.btf_id);
+	if (btf < -1)
+		last = btf;
+	error = fd_publish(file, &wanted, (unsigned)access_of_flags(wanted.map_flags), last, btf);
+	if (btf >= 0)
+		close(btf);
+	return error ? error : file;
 }

@@ -6,26 +6,35 @@
  * key in a hash table that readers walk without a lock. A key that isn't there came from another process, by exec or
  * SCM_RIGHTS: the process attaches.
  *
- * With usermap_bpf_check_fds(false) the kernel isn't asked: a second table, indexed by the descriptor's number,
- * remembers handles from BPF_MAP_CREATE and the first use.
+ * With usermap_bpf_check_fds(false) the kernel isn't asked: a second table, indexed by the descriptor's number
+ * (fd_numbers.c), remembers handles from BPF_MAP_CREATE and the first use.
  *
- * Nobody tells the library when the last descriptor is closed. BPF_MAP_CREATE looks for handles whose file nobody
- * holds, takes them out of both tables, lets a grace period pass (a command runs inside a read-side section), and ends
- * them.
+ * Nobody tells the library when the last descriptor is closed. Commands that make descriptors look for handles whose file
+ * nobody holds, take them out of both tables, let a grace period pass (a command runs inside a read-side section), and end
+ * them. A handle can be ended at any time, as a descriptor that is used again attaches again. So if handles become many
+ * (a listing opens every map there is), those of which this process has no descriptor are ended too.
  */
 #include "face/fd.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <usermap/bpf.h>
 
 #include "core/alloc.h"
 #include "core/reclaim.h"
+#include "face/caller.h"
 #include "face/check.h"
+#include "face/fd_numbers.h"
+#include "face/fd_scan.h"
 #include "face/mapfile.h"
+#include "face/registry.h"
 #include "face/usercopy.h"
 
 #define BUCKETS	      1024u
 #define COLLECT_LIMIT 64u /* handles that one BPF_MAP_CREATE looks at: its cost must not grow with the number of maps */
+#define MANY	      128u /* handles; each has a descriptor of its own, so less if few are allowed */
 
 #define PREFETCH_REGION (1u << 20) /* bytes: smaller maps are in the caches anyway */
 #define PREFETCH_KEY	64u
@@ -35,22 +44,19 @@ struct fd_entry {
 	struct usermap *map;
 	_Atomic(struct fd_entry *) next; /* in its bucket; kept when unlinked: readers may still pass through */
 	struct fd_entry *next_dead;	 /* the collecting thread's */
+	void *hold;			 /* for native handles, a reference to the map: hold_map(). Under `lock` */
+	atomic_bool seen; /* by the scan of descriptors, or new since the last. Relaxed: a guess costs an attach */
 };
 
 /* Written under `lock`, read inside sections. */
 static _Atomic(struct fd_entry *) buckets[BUCKETS];
+static _Atomic unsigned n_entries; /* read anywhere: relaxed */
+static _Atomic unsigned many;	   /* or this, if it's more: the last scan had to leave half of it */
 
 /* Leaf lock: whoever holds it takes no other, so fork can wait for it at any point. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread volatile bool locked_here __attribute__((tls_model("initial-exec"))); /* asked by signal handlers */
 
-/* The second table, in pages of numbers; an entry is an fd_entry with the access in the low bits, 0 if unknown. Pages
- * are published once and never freed. Entries are written under `lock`, read inside sections. */
-#define NUMBERS_PER_PAGE 1024u
-#define NUMBER_PAGES	 1024u
-struct number_page {
-	_Atomic uintptr_t entries[NUMBERS_PER_PAGE];
-};
-static _Atomic(struct number_page *) number_pages[NUMBER_PAGES];
 static _Atomic bool checked = true; /* written by usermap_bpf_check_fds under lock; relaxed: says which way to look */
 
 static void fork_lock(void)
@@ -63,23 +69,32 @@ static void fork_unlock(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* A child must not inherit the lock held by a thread that it doesn't have. */
-static void install_fork_handlers(void)
+static void fork_child(void)
 {
-	pthread_atfork(fork_lock, fork_unlock, fork_unlock);
+	fd_numbers_fork_child();
+	fork_unlock();
+}
+
+/*
+ * A child must not inherit the lock held by a thread that it doesn't have. Before a fork the lock is taken last, when no
+ * grace period is waiting any more (core/fork.c): it's also taken inside sections, which those would wait for. The last
+ * handlers to run are the first installed, hence the priority; and before anybody can fork.
+ */
+__attribute__((constructor(65000))) static void install_fork_handlers(void)
+{
+	pthread_atfork(fork_lock, fork_unlock, fork_child);
 }
 
 static void lock_table(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, install_fork_handlers);
+	locked_here = true;
 	pthread_mutex_lock(&lock);
 }
 
 static void unlock_table(void)
 {
 	pthread_mutex_unlock(&lock);
+	locked_here = false;
 }
 
 static _Atomic(struct fd_entry *) *bucket_of(uint64_t key)
@@ -106,6 +121,7 @@ static int add(uint64_t key, struct usermap *map)
 		return -ENOMEM;
 	entry->key = key;
 	entry->map = map;
+	atomic_init(&entry->seen, true);
 	lock_table();
 	if (!find(key)) {
 		/* relaxed: only lock holders link */
@@ -113,6 +129,7 @@ static int add(uint64_t key, struct usermap *map)
 				      memory_order_relaxed);
 		/* release: filled before linked */
 		atomic_store_explicit(bucket_of(key), entry, memory_order_release);
+		atomic_fetch_add_explicit(&n_entries, 1, memory_order_relaxed);
 		entry = NULL;
 	}
 	unlock_table();
@@ -123,60 +140,36 @@ static int add(uint64_t key, struct usermap *map)
 	return 0;
 }
 
-static _Atomic uintptr_t *number_entry(int fd)
+/* Remembers what a number meant when the kernel was asked. */
+static void remember(int fd, uint64_t cookie, uint64_t asked)
 {
-	unsigned page = (unsigned)fd / NUMBERS_PER_PAGE;
-	/* acquire: the page was zeroed before it was published */
-	struct number_page *numbers =
-		page < NUMBER_PAGES ? atomic_load_explicit(&number_pages[page], memory_order_acquire) : NULL;
-
-	return numbers ? &numbers->entries[(unsigned)fd % NUMBERS_PER_PAGE] : NULL;
-}
-
-static void make_number_page(unsigned page)
-{
-	struct number_page *fresh, *none = NULL;
-
-	if (page >= NUMBER_PAGES || atomic_load_explicit(&number_pages[page], memory_order_relaxed))
-		return;
-	fresh = mem_alloc(sizeof(*fresh));
-	/* release: zeroed before published */
-	if (fresh && !atomic_compare_exchange_strong_explicit(&number_pages[page], &none, fresh, memory_order_release,
-							      memory_order_relaxed))
-		mem_free(fresh, sizeof(*fresh));
-}
-
-/* Remembers what a number means. Without memory for it, it is found out again at the next use. */
-static void remember(int fd, uint64_t cookie)
-{
-	_Atomic uintptr_t *number;
 	struct fd_entry *entry;
 
-	make_number_page((unsigned)fd / NUMBERS_PER_PAGE);
-	number = number_entry(fd);
-	if (!number)
-		return;
+	fd_number_prepare(fd);
 	lock_table();
 	entry = find(COOKIE_KEY(cookie)); /* again, under the lock: it may have been collected */
 	if (entry)
-		/* release: the entry's contents before the entry */
-		atomic_store_explicit(number, (uintptr_t)entry | COOKIE_ACCESS(cookie), memory_order_release);
+		fd_number_set(fd, (uintptr_t)entry | COOKIE_ACCESS(cookie), asked);
 	unlock_table();
 }
 
-/* Forgets the numbers of one map, or (NULL) all. Called with the lock held. */
-static void forget(const struct fd_entry *dead)
+void fd_change_begin(unsigned first, unsigned last)
 {
-	for (unsigned page = 0; page < NUMBER_PAGES; page++) {
-		struct number_page *numbers = atomic_load_explicit(&number_pages[page], memory_order_relaxed);
+	bool interrupted = locked_here; /* close() in a signal handler, which can't wait for the code below it */
 
-		for (unsigned i = 0; numbers && i < NUMBERS_PER_PAGE; i++) {
-			uintptr_t entry = atomic_load_explicit(&numbers->entries[i], memory_order_relaxed);
+	fd_numbers_begin();
+	if (!fd_numbers_any(first, last))
+		return;
+	if (!interrupted)
+		lock_table();
+	fd_numbers_clear(first, last);
+	if (!interrupted)
+		unlock_table();
+}
 
-			if (!dead || (entry & ~(uintptr_t)3) == (uintptr_t)dead)
-				atomic_store_explicit(&numbers->entries[i], 0, memory_order_relaxed);
-		}
-	}
+void fd_change_end(void)
+{
+	fd_numbers_end();
 }
 
 bool usermap_bpf_check_fds(bool on)
@@ -186,11 +179,14 @@ bool usermap_bpf_check_fds(bool on)
 	lock_table();
 	before = atomic_load_explicit(&checked, memory_order_relaxed);
 	if (before != on)
-		forget(NULL); /* guesses may be stale, and answers become so */
+		fd_numbers_forget(0); /* guesses may be stale, and answers become so */
 	atomic_store_explicit(&checked, on, memory_order_relaxed);
 	unlock_table();
 	return before;
 }
+
+/* Ends handles that this process needn't have: of dead maps; or (unseen) all of which it has no descriptor. */
+static void collect(bool unseen);
 
 /* Attaches to a map that this process hasn't seen. */
 static int attach(int fd, uint64_t cookie)
@@ -212,14 +208,33 @@ static int attach(int fd, uint64_t cookie)
 	return error;
 }
 
+static bool have_many(void)
+{
+	unsigned n = atomic_load_explicit(&n_entries, memory_order_relaxed);
+	struct rlimit limit;
+
+	if (n <= atomic_load_explicit(&many, memory_order_relaxed) || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return false;
+	return n > MANY || n > limit.rlim_cur / 4;
+}
+
+/* Who works for callers has no descriptors of theirs that a scan could see: what they use counts as seen. */
+static inline void mark_used(struct fd_entry *entry)
+{
+	if (caller)
+		atomic_store_explicit(&entry->seen, true, memory_order_relaxed);
+}
+
 /* Finds the map of a cookie, attaching if need be. Called inside a section, and inside one on success. */
-static int enter_cookie(int fd, uint64_t cookie, struct fd_map *found)
+static int enter_cookie(int fd, uint64_t cookie, uint64_t asked, struct fd_map *found)
 {
 	struct fd_entry *entry;
 	int error;
 
 	while (!(entry = find(COOKIE_KEY(cookie)))) {
 		thread_read_unlock();
+		if (have_many())
+			collect(true);
 		error = attach(fd, cookie);
 		if (error)
 			return error;
@@ -227,7 +242,8 @@ static int enter_cookie(int fd, uint64_t cookie, struct fd_map *found)
 	}
 	found->map = entry->map;
 	found->access = COOKIE_ACCESS(cookie);
-	remember(fd, cookie);
+	mark_used(entry);
+	remember(fd, cookie, asked);
 	return 0;
 }
 
@@ -243,87 +259,205 @@ static inline void begin_misses(struct usermap *map, const void *user_key)
 
 int fd_enter(int fd, const void *user_key, struct fd_map *found)
 {
-	_Atomic uintptr_t *number = number_entry(fd);
 	struct fd_entry *guess;
 	uintptr_t entry;
-	uint64_t cookie;
+	uint64_t cookie, asked;
 	int error;
 
+	fd = caller_fd(fd);
 	thread_read_lock();
-	/* acquire: the entry's contents after the entry */
-	entry = number ? atomic_load_explicit(number, memory_order_acquire) : 0;
-	guess = (struct fd_entry *)(entry & ~(uintptr_t)3);
+	entry = fd_number_get(fd);
+	guess = (struct fd_entry *)(entry & ~NUMBER_ACCESS);
 	/* relaxed: a command that runs while the setting changes may see either */
 	if (guess && !atomic_load_explicit(&checked, memory_order_relaxed)) {
 		found->map = guess->map;
-		found->access = (unsigned)(entry & 3);
+		found->access = (unsigned)(entry & NUMBER_ACCESS);
 		return 0;
 	}
-	if (guess && user_key)
+	if (guess && user_key && !caller)
 		begin_misses(guess->map, user_key);
+	asked = fd_numbers_now();
 	error = mapfile_cookie(fd, &cookie);
 	if (__builtin_expect(!error && guess && guess->key == COOKIE_KEY(cookie), 1)) {
 		found->map = guess->map;
 		found->access = COOKIE_ACCESS(cookie);
+		mark_used(guess);
 		return 0;
 	}
 	if (!error)
-		return enter_cookie(fd, cookie, found);
+		return enter_cookie(fd, cookie, asked, found);
 	thread_read_unlock();
 	return error;
+}
+
+/* A mapping of a page of the file, by a description that holds the map (mapfile.c) and has no other reference: it goes
+ * with the mapping, wherever that went by fork(). A descriptor would go with a program that closes all it has. NULL:
+ * no memory, or no descriptor. */
+static void *hold_map(const struct usermap *map)
+{
+	int fd = mapfile_reopen(map->region.fd, O_RDONLY);
+	void *page = MAP_FAILED;
+
+	if (fd < 0)
+		return NULL;
+	if (region_fd_is_ours(&map->region) && mapfile_hold(fd) == 0)
+		page = mmap(NULL, REGION_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	return page == MAP_FAILED ? NULL : page;
+}
+
+static void release_hold(struct fd_entry *entry)
+{
+	if (entry->hold)
+		munmap(entry->hold, REGION_PAGE);
+	entry->hold = NULL;
+}
+
+/* A native handle that shares the table's. Inside a section. */
+static int share_handle(struct usermap *map)
+{
+	uint32_t id = atomic_load_explicit(&map->region.header->id, memory_order_relaxed); /* relaxed: constant */
+	void *hold = hold_map(map);
+	struct fd_entry *entry;
+
+	if (!hold)
+		return -ENOMEM;
+	lock_table();
+	entry = find(mapfile_key(map->region.fd, id));
+	if (entry && entry->map == map && !entry->hold) {
+		entry->hold = hold;
+		hold = NULL;
+	}
+	map_get(map);
+	unlock_table();
+	if (hold)
+		munmap(hold, REGION_PAGE);
+	return 0;
 }
 
 int usermap_from_fd(int fd, struct usermap **map)
 {
 	struct fd_map found;
-	unsigned access;
 	int error = fd_enter(fd, NULL, &found);
 
 	if (error)
 		return error;
-	access = found.access;
-	if (access == (MAY_READ | MAY_WRITE)) {
-		map_get(found.map);
+	if (found.access == (MAY_READ | MAY_WRITE)) {
+		error = share_handle(found.map);
 		*map = found.map;
+		fd_leave();
+		return error;
 	}
 	fd_leave();
-	if (access == (MAY_READ | MAY_WRITE))
-		return 0;
-	error = map_attach(fd, access == MAY_READ, map); /* a handle of its own, which has the descriptor's access */
-	if (!error)
-		(*map)->write_only = access == MAY_WRITE;
+	error = map_attach(fd, found.access == MAY_READ,
+			   map); /* a handle of its own, which has the descriptor's access */
+	if (!error) {
+		(*map)->write_only = found.access == MAY_WRITE;
+		mapfile_hold((*map)->region.fd);
+	}
 	return error;
 }
 
-int fd_publish(int file, const struct map_attr *attr, unsigned access, int late)
+/* Enters a new map in the registry under a new id. btf: -1, or what the map keeps alive. */
+static int enter_registry(struct usermap *map, int file, int btf)
 {
-	struct map_backing backing = { .kind = BACKING_FD, .fd = file, .reuse = USERMAP_REUSE_AT_ONCE };
-	struct usermap *map;
 	uint32_t id;
-	uint64_t key;
 	int error;
 
-	error = map_create(attr, &backing, &map);
+	do {
+		error = registry_new_id(REGISTRY_MAP, &id);
+		if (error)
+			return error;
+		/* relaxed: who finds the map does so through calls of the kernel that come later */
+		atomic_store_explicit(&map->region.header->id, id, memory_order_relaxed);
+		error = registry_add(REGISTRY_MAP, id, file);
+	} while (error == -EEXIST);
+	return error || btf < 0 ? error : registry_keep_btf(id, btf);
+}
+
+/* Makes `file` the caller's descriptor of a new map. The handle becomes the table's. */
+static int hand_out(struct usermap *map, int file, unsigned access, int btf)
+{
+	uint64_t key;
+	int error = mapfile_hold(file);
+
+	if (!error)
+		error = enter_registry(map, file, btf);
 	if (error)
 		return error;
-	id = late ? 0 : mapfile_new_id();
-	key = mapfile_key(file, id);
-	/* relaxed: the descriptor that leads others here is handed out later */
-	atomic_store_explicit(&map->region.header->id, id, memory_order_relaxed);
-	error = late ? late : id ? 0 : -ENOMEM;
-	mapfile_seal(file);
-	if (!error && access != (MAY_READ | MAY_WRITE))
+	key = mapfile_key(file, map->region.header->id);
+	if (access != (MAY_READ | MAY_WRITE))
 		error = mapfile_restrict(file, access);
 	if (!error)
 		error = mapfile_park(file, key, access);
 	if (!error)
 		error = add(key, map);
-	if (error) {
+	if (!error)
+		remember(file, COOKIE_MARK | (uint64_t)access << COOKIE_ACCESS_SHIFT | key, fd_numbers_now());
+	return error;
+}
+
+int fd_publish(int file, const struct map_attr *attr, unsigned access, int late, int btf)
+{
+	struct map_backing backing = { .kind = BACKING_FD, .fd = file, .reuse = USERMAP_REUSE_AT_ONCE };
+	struct usermap *map = NULL;
+	uint32_t id = 0;
+	int error = map_create(attr, &backing, &map);
+
+	fd_exit_arm();
+	if (!error) {
+		mapfile_seal(file);
+		error = late ? late : hand_out(map, file, access, btf);
+		if (!error)
+			return 0;
+		id = map->region.header->id;
 		map_put(map);
-		return error;
 	}
-	remember(file, COOKIE_MARK | (uint64_t)access << COOKIE_ACCESS_SHIFT | key);
-	return 0;
+	close(file);
+	if (id)
+		registry_reap(REGISTRY_MAP, id);
+	return error;
+}
+
+int fd_open(int file, uint32_t id, unsigned access)
+{
+	int mode = mapfile_open_mode(access), fd = file, error;
+
+	fd_exit_arm();
+	if (mode != O_RDONLY) {
+		fd = mapfile_reopen(file, mode);
+		error = fd < 0 ? fd : mapfile_hold(fd);
+		close(file);
+		if (error) {
+			if (fd >= 0)
+				close(fd);
+			return error;
+		}
+	}
+	mapfile_park(fd, mapfile_key(fd, id), access);
+	return registry_lowest(fd);
+}
+
+/* Takes an entry out of the table; *link leads to it. Called with the lock held. */
+static void unlink_entry(_Atomic(struct fd_entry *) *link, struct fd_entry *entry, struct fd_entry **dead)
+{
+	/* relaxed: only lock holders link and unlink; readers see the old link or the new one, both lead on */
+	struct fd_entry *next = atomic_load_explicit(&entry->next, memory_order_relaxed);
+
+	/* release: what `next` points to was published by another holder of the lock */
+	atomic_store_explicit(link, next, memory_order_release);
+	atomic_fetch_sub_explicit(&n_entries, 1, memory_order_relaxed);
+	fd_numbers_forget((uintptr_t)entry);
+	release_hold(entry);
+	entry->next_dead = *dead;
+	*dead = entry;
+}
+
+/* Whether the program has native handles that are the table's. */
+static bool is_shared(const struct fd_entry *entry)
+{
+	/* relaxed: they are taken under the lock, so one that isn't counted yet isn't there */
+	return atomic_load_explicit(&entry->map->refs, memory_order_relaxed) > 1;
 }
 
 /* Unlinks what nobody holds, looking at a part of the table, and goes on behind it the next time. Called with the lock
@@ -331,47 +465,101 @@ int fd_publish(int file, const struct map_attr *attr, unsigned access, int late)
 static struct fd_entry *unlink_unused(void)
 {
 	static unsigned cursor; /* under lock */
-	struct fd_entry *dead = NULL, *entry, *next;
+	struct fd_entry *dead = NULL, *entry;
 	unsigned seen = 0;
 
 	for (unsigned n = 0; n < BUCKETS && seen < COLLECT_LIMIT; n++, cursor = (cursor + 1) % BUCKETS) {
 		_Atomic(struct fd_entry *) *link = &buckets[cursor];
 
-		/* relaxed: only lock holders link and unlink; readers see the old link or the new one, both lead on */
 		while ((entry = atomic_load_explicit(link, memory_order_relaxed))) {
 			seen++;
-			if (!mapfile_unused(entry->map->region.fd, entry->key)) {
+			if (!is_shared(entry))
+				release_hold(entry);
+			if (mapfile_unused(entry->map->region.fd, entry->key))
+				unlink_entry(link, entry, &dead);
+			else
 				link = &entry->next;
-				continue;
-			}
-			next = atomic_load_explicit(&entry->next, memory_order_relaxed);
-			/* release: what `next` points to was published by another holder of the lock */
-			atomic_store_explicit(link, next, memory_order_release);
-			forget(entry);
-			entry->next_dead = dead;
-			dead = entry;
 		}
 	}
 	return dead;
 }
 
-void fd_collect(void)
+static void mark_seen(int fd, uint64_t cookie, void *ctx)
+{
+	struct fd_entry *entry = find(COOKIE_KEY(cookie));
+
+	(void)fd;
+	(void)ctx;
+	if (entry)
+		atomic_store_explicit(&entry->seen, true, memory_order_relaxed);
+}
+
+/* Unlinks what was neither seen nor is new. Called with the lock held. */
+static struct fd_entry *unlink_unseen(void)
+{
+	struct fd_entry *dead = NULL, *entry;
+	unsigned left;
+
+	for (unsigned n = 0; n < BUCKETS; n++) {
+		_Atomic(struct fd_entry *) *link = &buckets[n];
+
+		while ((entry = atomic_load_explicit(link, memory_order_relaxed))) {
+			if (!atomic_exchange_explicit(&entry->seen, false, memory_order_relaxed) && !is_shared(entry))
+				unlink_entry(link, entry, &dead);
+			else
+				link = &entry->next;
+		}
+	}
+	left = atomic_load_explicit(&n_entries, memory_order_relaxed);
+	atomic_store_explicit(&many, 2 * left, memory_order_relaxed);
+	return dead;
+}
+
+static struct fd_entry *unlink_scanned(void)
+{
+	struct fd_entry *dead;
+
+	thread_read_lock();
+	fd_scan(mark_seen,
+		NULL); /* if it fails, for want of a descriptor, what isn't marked will be attached to again */
+	thread_read_unlock();
+	lock_table();
+	dead = unlink_unseen();
+	unlock_table();
+	return dead;
+}
+
+static void collect(bool unseen)
 {
 	struct fd_entry *dead;
 
 	if (thread_in_section()) /* which a grace period would wait for */
 		return;
-	lock_table();
-	dead = unlink_unused();
-	unlock_table();
-	if (!dead)
-		return;
-	reclaim_wait();
+	if (unseen) {
+		dead = unlink_scanned();
+	} else {
+		lock_table();
+		dead = unlink_unused();
+		unlock_table();
+	}
+	if (dead)
+		reclaim_wait();
 	while (dead) {
 		struct fd_entry *next = dead->next_dead;
 
 		map_put(dead->map);
+		registry_reap(REGISTRY_MAP, COOKIE_ID(dead->key));
 		mem_free(dead, sizeof(*dead));
 		dead = next;
 	}
+}
+
+void fd_collect(void)
+{
+	collect(have_many());
+}
+
+void fd_make_room(void)
+{
+	collect(true);
 }

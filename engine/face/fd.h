@@ -27,10 +27,24 @@ static inline void fd_leave(void)
 }
 
 /* Makes a map of checked attributes in an empty file, and the file's descriptor a map's, with this access. `late` is
- * the error to return once the map could have been made, or 0. 0 or -errno, on which the descriptor is of no use. */
-int fd_publish(int file, const struct map_attr *attr, unsigned access, int late);
+ * the error to return once the map could have been made, or 0; btf: -1, or a descriptor of BTF that the map shall keep.
+ * 0; or -errno, and the descriptor is closed. */
+int fd_publish(int file, const struct map_attr *attr, unsigned access, int late, int btf);
+
+/* Makes a map's descriptor with this access of `file`, opened for reading and held (mapfile.h). It, in the place of
+ * `file`, which is closed; or -errno. */
+int fd_open(int file, uint32_t id, unsigned access);
+
+/* Around a call that closes or replaces some of the descriptors [first, last], for who runs with
+ * usermap_bpf_check_fds(false). Such calls may overlap. */
+void fd_change_begin(unsigned first, unsigned last);
+void fd_change_end(void);
 
 /* Frees the maps that nobody has a descriptor of any more. */
 void fd_collect(void);
+
+/* No descriptor was free: ends handles, which have some, of maps that this process has no descriptor of. Those that are
+ * new are spared the first time. */
+void fd_make_room(void);
 
 #endif

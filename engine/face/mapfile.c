@@ -2,7 +2,7 @@
 /*
  * The file behind a map of the command face.
  *
- * It is an unnamed file (O_TMPFILE) in the user's registry directory in /dev/shm; where that can't be used, a memfd.
+ * It is a file in the user's registry (registry.c), under its id; where that can't be used, a memfd.
  * Its descriptors are ordinary ones, so close, dup, fork, exec and SCM_RIGHTS need no help. Three things make them map
  * descriptors:
  *  - the offset, which names the map (mapfile.h);
@@ -18,78 +18,12 @@
 #include "face/mapfile.h"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "core/region.h"
 #include "face/check.h"
-
-#define PATH_SIZE 64
-
-/* Makes sure that the directory exists and is the caller's alone. */
-static bool registry_directory(char path[PATH_SIZE])
-{
-	struct stat st;
-
-	snprintf(path, PATH_SIZE, "/dev/shm/usermap-bpf-map-%u", geteuid());
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return false;
-	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
-}
-
-int mapfile_create(void)
-{
-	char path[PATH_SIZE];
-	int fd = -1;
-
-	if (registry_directory(path))
-		fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0)
-		fd = memfd_create("bpf-map", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	fchmod(fd, 0666); /* can't fail on a file just made */
-	return fd;
-}
-
-/* The counter of ids: a page shared by all processes of the user; NULL if there is no memory for it. In a file of the
- * registry, or (then only within the family of processes that fork from here) in anonymous memory. */
-static _Atomic uint32_t *id_counter;
-
-static void map_id_counter(void)
-{
-	char path[PATH_SIZE + 8];
-	void *page = MAP_FAILED;
-	int fd = -1;
-
-	if (registry_directory(path)) {
-		strcat(path, "/ids");
-		fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
-	}
-	if (fd >= 0 && posix_fallocate(fd, 0, sizeof(*id_counter)) == 0)
-		page = mmap(NULL, sizeof(*id_counter), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (fd >= 0)
-		close(fd);
-	if (page == MAP_FAILED)
-		page = mmap(NULL, sizeof(*id_counter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (page != MAP_FAILED)
-		id_counter = page;
-}
-
-uint32_t mapfile_new_id(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	uint32_t id = 0;
-
-	pthread_once(&once, map_id_counter);
-	while (id_counter && id == 0)
-		/* relaxed: the number is all that matters */
-		id = atomic_fetch_add_explicit(id_counter, 1, memory_order_relaxed) + 1;
-	return id;
-}
 
 /*
  * The id alone could name two maps to a process that is sent a descriptor by another user, whose ids are counted
@@ -107,30 +41,67 @@ uint64_t mapfile_key(int fd, uint32_t id)
 	return COOKIE_KEY(mark >> 36 << 32 | id);
 }
 
+uint32_t mapfile_id(int fd)
+{
+	struct region_header header;
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || st.st_size < REGION_PAGE ||
+	    pread(fd, &header, sizeof(header), st.st_size - REGION_PAGE) != (ssize_t)sizeof(header) ||
+	    header.magic != REGION_MAGIC)
+		return 0;
+	return atomic_load_explicit(&header.id, memory_order_relaxed); /* relaxed: a copy, nobody else's */
+}
+
 void mapfile_seal(int fd)
 {
 	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); /* refused on a tmpfs: G9 says so */
+}
+
+int mapfile_hold(int fd)
+{
+	while (flock(fd, LOCK_SH) != 0) /* waits for nobody but who is asking whether the map is dead */
+		if (errno != EINTR)
+			return -errno;
+	return 0;
 }
 
 int mapfile_park(int fd, uint64_t key, unsigned access)
 {
 	uint64_t cookie = COOKIE_MARK | (uint64_t)access << COOKIE_ACCESS_SHIFT | key;
 
-	if (lseek(fd, (off_t)cookie, SEEK_SET) < 0 || flock(fd, LOCK_SH) != 0)
+	return lseek(fd, (off_t)cookie, SEEK_SET) < 0 ? -errno : 0;
+}
+
+int mapfile_reopen(int fd, int mode)
+{
+	char path[32];
+	struct stat st;
+	int own;
+
+	if (fstat(fd, &st) != 0)
 		return -errno;
-	return 0;
+	if (!S_ISREG(st.st_mode)) /* opening a pipe would wait for its other end */
+		return -EINVAL;
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
+	own = open(path, mode | O_CLOEXEC);
+	return own < 0 ? -errno : own;
+}
+
+int mapfile_open_mode(unsigned access)
+{
+	return access == MAY_READ ? O_RDONLY : access == MAY_WRITE ? O_WRONLY : O_RDWR;
 }
 
 int mapfile_restrict(int fd, unsigned access)
 {
-	char path[32];
-	int restricted, error = 0;
+	int restricted = mapfile_reopen(fd, mapfile_open_mode(access)), error;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	restricted = open(path, (access == MAY_READ ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
 	if (restricted < 0)
-		return -errno;
-	if (dup3(restricted, fd, O_CLOEXEC) < 0) /* the caller gets the lowest free number, as from the kernel */
+		return restricted;
+	error = mapfile_hold(restricted);
+	if (!error &&
+	    dup3(restricted, fd, O_CLOEXEC) < 0) /* the caller gets the lowest free number, as from the kernel */
 		error = -errno;
 	close(restricted);
 	return error;
@@ -138,9 +109,14 @@ int mapfile_restrict(int fd, unsigned access)
 
 bool mapfile_unused(int fd, uint64_t key)
 {
+	struct stat st;
+
 	/* A program that closes all its descriptors closes the region's too, and the number may be another file's by
 	 * now. */
-	if (mapfile_key(fd, COOKIE_ID(key)) != key || flock(fd, LOCK_EX | LOCK_NB) != 0)
+	if (mapfile_key(fd, COOKIE_ID(key)) != key || fstat(fd, &st) != 0)
+		return false;
+	/* Of a pinned map nobody must take the exclusive lock, even for a moment: who opens the pin would wait. */
+	if (st.st_nlink > 1 || flock(fd, LOCK_EX | LOCK_NB) != 0)
 		return false;
 	flock(fd, LOCK_UN);
 	return true;

@@ -34,25 +34,33 @@ static inline int mapfile_cookie(int fd, uint64_t *cookie)
 	return 0;
 }
 
-/* A new empty file. A descriptor, close-on-exec; or -errno. */
-int mapfile_create(void);
-
-/* A number for a new map, not 0: unique among the maps of this user on this machine. */
-uint32_t mapfile_new_id(void);
-
 /* The key of the map with this id in the file behind fd. 0 if fd isn't open. */
 uint64_t mapfile_key(int fd, uint32_t id);
+
+/* The id that the header of the map in the file behind fd says; 0 if there is no map. */
+uint32_t mapfile_id(int fd);
 
 /* The file has its final size: keeps it from being cut off under our feet, where that can be had (a memfd). */
 void mapfile_seal(int fd);
 
-/* Makes fd, a descriptor of its own description, one that callers hold: parks and locks it. 0 or -errno. */
+/* Lets fd's description, and so whoever gets it, keep the map alive. 0 or -errno. */
+int mapfile_hold(int fd);
+
+/* Makes fd, a descriptor of its own description, one that callers hold: marks what it names. 0 or -errno. */
 int mapfile_park(int fd, uint64_t key, unsigned access);
 
-/* Replaces the description behind fd, opened for reading and writing, by one with this access. 0 or -errno. */
+/* open(2)'s mode for an access. */
+int mapfile_open_mode(unsigned access);
+
+/* A further description of the file behind fd. mode: open(2)'s. A descriptor, -EINVAL (no regular file), or open(2)'s
+ * error. */
+int mapfile_reopen(int fd, int mode);
+
+/* Replaces the description behind fd, opened for reading and writing, by one with this access, held. 0 or -errno. */
 int mapfile_restrict(int fd, unsigned access);
 
-/* Whether no caller anywhere holds a descriptor of the file. fd: the region's own description; key: the map's. */
+/* Whether no caller anywhere holds a descriptor of the file, and it isn't pinned. fd: the region's own description; key:
+ * the map's. */
 bool mapfile_unused(int fd, uint64_t key);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * Copies to and from pointers that may be bad: what copy_from_user and copy_to_user are to the kernel.
  *
- * The copy runs in one assembly routine (usercopy_asm.h). If it faults, a SIGSEGV/SIGBUS handler recognises the routine
- * by the program counter (never by the faulting address: a non-canonical one is reported as 0) and lets it continue at
- * its fixup. Every other fault is passed on to the handler that was there before ours, as if ours did not exist.
+ * The copy runs in one assembly routine (usercopy_asm.h). If it faults, a SIGSEGV/SIGBUS handler (fault.c) recognises the
+ * routine by the program counter (never by the faulting address: a non-canonical one is reported as 0) and lets it
+ * continue at its fixup.
  *
  * The handler can't help where the signal is blocked in the thread (the kernel then kills the process) or where the
  * program has installed a handler of its own over ours. Asking the kernel about both takes longer than the copy, so it
@@ -13,17 +13,19 @@
  * over the memory doesn't pay for it with every copy. If our handler isn't in effect, the kernel does the copying
  * (process_vm_readv/writev). What remains: a thread that blocks the signal, and within those microseconds, or for a
  * page that it has just used and unmapped, passes a bad pointer.
+ *
+ * The pointers of a caller in another process (caller.h) are for the kernel alone, and no page of its is ever known.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "face/caller.h"
+#include "face/fault.h"
 #include "face/usercopy.h"
 #include "face/usercopy_asm.h"
 
@@ -31,17 +33,17 @@
 
 __thread uintptr_t usercopy_known[USERCOPY_KNOWN];
 
-/* Copies by system call: slow, but can't fault. Returns how many bytes are left, or SIZE_MAX if the call is not to be
- * had. */
-static size_t copy_by_kernel(void *trusted, void *user, size_t size, enum usercopy_direction direction)
+/* Copies by system call: slow, but can't fault. pid: whose pointer it is. Returns how many bytes are left, or SIZE_MAX if
+ * the call is not to be had. */
+static size_t copy_by_kernel(pid_t pid, void *trusted, void *user, size_t size, enum usercopy_direction direction)
 {
 	size_t done = 0;
 
 	while (done < size) {
 		struct iovec local = { (char *)trusted + done, size - done };
 		struct iovec remote = { (char *)user + done, size - done };
-		ssize_t n = direction == FROM_USER ? process_vm_readv(getpid(), &local, 1, &remote, 1, 0)
-						   : process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+		ssize_t n = direction == FROM_USER ? process_vm_readv(pid, &local, 1, &remote, 1, 0)
+						   : process_vm_writev(pid, &local, 1, &remote, 1, 0);
 
 		if (n < 0 && errno != EFAULT)
 			return SIZE_MAX;
@@ -58,101 +60,33 @@ static inline bool impossible(uintptr_t addr, size_t size)
 	return addr < LOWEST_ADDRESS || (intptr_t)addr < 0 || (intptr_t)(addr + size) < 0;
 }
 
+/* What was read counts, and writing is right, while the caller waits. The kernel has no way to write to a process that is
+ * sure to be the one that is meant; but numbers of processes aren't used again at once. */
+static int copy_of_caller(void *trusted, void *user, size_t size, enum usercopy_direction direction)
+{
+	if (direction == TO_USER && !caller->waits(caller))
+		return -EFAULT;
+	if (copy_by_kernel(caller->tid, trusted, user, size, direction))
+		return -EFAULT;
+	return direction == FROM_USER && !caller->waits(caller) ? -EFAULT : 0;
+}
+
 #ifdef USERCOPY_ASM
 
 static __thread unsigned known_next __attribute__((tls_model("initial-exec")));
 static __thread uint64_t asked_at __attribute__((tls_model("initial-exec"))); /* when the kernel last said yes */
 
-/* What was installed for SIGSEGV and SIGBUS before us. Written once under `installed`, before our handler is in
- * effect. */
-static struct sigaction previous[2];
-static pthread_once_t installed = PTHREAD_ONCE_INIT;
-
-static struct sigaction *previous_of(int sig)
-{
-	return &previous[sig == SIGBUS];
-}
-
-/* The default action: takes effect when the faulting instruction runs again, or when the sent signal arrives again. */
-static void default_action(int sig, const siginfo_t *info)
-{
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
-
-	sigaction(sig, &dfl, NULL);
-	if (info->si_code <= 0)
-		syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), sig, info);
-}
-
-/* Does what the kernel would have done had `previous` still been installed. */
-static void pass_on(int sig, siginfo_t *info, void *context)
-{
-	struct sigaction *prev = previous_of(sig);
-	struct sigaction action = *prev;
-	bool plain = !(action.sa_flags & SA_SIGINFO);
-
-	if (plain && action.sa_handler == SIG_IGN && info->si_code <= 0)
-		return; /* a fault can't be ignored, a signal that was sent can */
-	if (plain && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)) {
-		default_action(sig, info);
-		return;
-	}
-	if (action.sa_flags & (int)SA_RESETHAND)
-		*prev = (struct sigaction){ .sa_handler = SIG_DFL };
-	/* The mask is put back when our handler returns, or by the siglongjmp that leaves it. */
-	if (!(action.sa_flags & SA_NODEFER))
-		sigaddset(&action.sa_mask, sig);
-	pthread_sigmask(SIG_BLOCK, &action.sa_mask, NULL);
-	if (plain)
-		action.sa_handler(sig);
-	else
-		action.sa_sigaction(sig, info, context);
-}
-
-static void on_fault(int sig, siginfo_t *info, void *context)
+bool usercopy_mend(void *context)
 {
 	uintptr_t pc = context_pc(context);
+	uintptr_t next = pc < (uintptr_t)usercopy_slow	 ? (uintptr_t)usercopy_slow
+			 : pc < (uintptr_t)usercopy_tail ? (uintptr_t)usercopy_tail
+							 : (uintptr_t)usercopy_done;
 
-	if (info->si_code > 0 && pc >= (uintptr_t)usercopy_bytes && pc < (uintptr_t)usercopy_done) {
-		uintptr_t next = pc < (uintptr_t)usercopy_slow	 ? (uintptr_t)usercopy_slow
-				 : pc < (uintptr_t)usercopy_tail ? (uintptr_t)usercopy_tail
-								 : (uintptr_t)usercopy_done;
-		context_set_pc(context, next);
-		return;
-	}
-	pass_on(sig, info, context);
-}
-
-static void install(int sig)
-{
-	struct sigaction *prev = previous_of(sig);
-	struct sigaction ours = { .sa_sigaction = on_fault };
-	bool handled;
-
-	sigaction(sig, NULL, prev);
-	handled = prev->sa_handler != SIG_DFL && prev->sa_handler != SIG_IGN;
-	/* NODEFER: a handler that is passed a fault may leave by longjmp. The rest as the handler that we pass on to
-	 * wants it; with none, an alternate stack does no harm, and Go programs demand it. */
-	ours.sa_flags = SA_SIGINFO | SA_NODEFER | (handled ? prev->sa_flags & (SA_ONSTACK | SA_RESTART) : SA_ONSTACK);
-	sigaction(sig, &ours, NULL);
-}
-
-static void install_all(void)
-{
-	install(SIGSEGV);
-	install(SIGBUS);
-}
-
-static bool handler_in_effect(void)
-{
-	sigset_t blocked;
-	struct sigaction segv, bus;
-
-	pthread_sigmask(SIG_BLOCK, NULL, &blocked);
-	if (sigismember(&blocked, SIGSEGV) || sigismember(&blocked, SIGBUS))
+	if (pc < (uintptr_t)usercopy_bytes || pc >= (uintptr_t)usercopy_done)
 		return false;
-	sigaction(SIGSEGV, NULL, &segv);
-	sigaction(SIGBUS, NULL, &bus);
-	return segv.sa_sigaction == on_fault && bus.sa_sigaction == on_fault;
+	context_set_pc(context, next);
+	return true;
 }
 
 static bool handler_in_effect_lately(void)
@@ -161,7 +95,7 @@ static bool handler_in_effect_lately(void)
 
 	if (now - asked_at < USERCOPY_YES_HOLDS)
 		return true;
-	if (!handler_in_effect())
+	if (!fault_handler_in_effect())
 		return false;
 	asked_at = now;
 	return true;
@@ -205,7 +139,9 @@ int usercopy_careful(void *trusted, void *user, size_t size, enum usercopy_direc
 		return 0;
 	if (impossible(addr, size))
 		return -EFAULT;
-	pthread_once(&installed, install_all);
+	if (caller)
+		return copy_of_caller(trusted, user, size, direction);
+	fault_install();
 	if (known || handler_in_effect_lately()) {
 		left = copy_fast(trusted, user, size, direction);
 		if (!left) {
@@ -213,7 +149,7 @@ int usercopy_careful(void *trusted, void *user, size_t size, enum usercopy_direc
 			remember(last_page);
 		}
 	} else {
-		left = copy_by_kernel(trusted, user, size, direction);
+		left = copy_by_kernel(getpid(), trusted, user, size, direction);
 		if (left == SIZE_MAX)
 			left = copy_unblocked(trusted, user, size, direction);
 	}
@@ -226,13 +162,22 @@ int usercopy_careful(void *trusted, void *user, size_t size, enum usercopy_direc
 {
 	if (size == 0)
 		return 0;
-	return impossible((uintptr_t)user, size) || copy_by_kernel(trusted, user, size, direction) ? -EFAULT : 0;
+	if (caller)
+		return copy_of_caller(trusted, user, size, direction);
+	return impossible((uintptr_t)user, size) || copy_by_kernel(getpid(), trusted, user, size, direction) ? -EFAULT
+													     : 0;
 }
 
 size_t usercopy_bytes(void *dst, const void *src, size_t size)
 {
 	memcpy(dst, src, size);
 	return 0;
+}
+
+bool usercopy_mend(void *context)
+{
+	(void)context;
+	return false;
 }
 
 #endif

@@ -24,6 +24,9 @@ size_t usercopy_bytes(void *dst, const void *src, size_t size);
 /* Any copy. 0 or -EFAULT. */
 int usercopy_careful(void *trusted, void *user, size_t size, enum usercopy_direction direction);
 
+/* If the signal's context is in the copy routine, lets it continue at its fixup. */
+bool usercopy_mend(void *context);
+
 static inline uintptr_t usercopy_page(uintptr_t addr, enum usercopy_direction direction)
 {
 	return ((addr >> 12) << 1 | (uintptr_t)direction) + 1;

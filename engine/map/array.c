@@ -373,6 +373,7 @@ static const struct map_ops array_lock_ops = {
 
 const struct map_ops array_ops = {
 	.type = BPF_MAP_TYPE_ARRAY,
+	.can_map = true,
 	.alloc_check = array_alloc_check,
 	.layout = array_layout,
 	.format = array_format,

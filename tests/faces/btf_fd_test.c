@@ -205,7 +205,7 @@ static void the_native_face_takes_it_for_no_map(void **state)
 	(void)state;
 	assert_int_equal(usermap_from_fd(fd, &map), -EINVAL);
 	assert_int_equal(usermap_open_fd(fd, NULL, &map), -EINVAL);
-	assert_int_equal(id_of(fd), -EINVAL);
+	assert_int_equal(get(fd, 1), -EINVAL);
 	close(fd);
 }
 

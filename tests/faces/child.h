@@ -18,6 +18,13 @@
 
 #define CHILD_SKIPPED 77
 
+/* A sanitizer's own locks are not ready for a fork while other threads run. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CAN_FORK_AMONG_THREADS 0
+#else
+#define CAN_FORK_AMONG_THREADS 1
+#endif
+
 #define CHECK(condition)                                                                        \
 	do {                                                                                    \
 		if (!(condition)) {                                                             \

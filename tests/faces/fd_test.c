@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -240,6 +242,45 @@ static void out_of_descriptors_is_EMFILE(void **state)
 	in_child(part_no_descriptors);
 }
 
+static atomic_bool first_begins;
+
+static void *first_call(void *unused)
+{
+	first_begins = true;
+	make(0);
+	return unused;
+}
+
+/* Forks while another thread is in its, and the process's, first call. */
+static void part_forks_at_first(void)
+{
+	pthread_t thread;
+	pid_t pid;
+	int status;
+
+	CHECK(pthread_create(&thread, NULL, first_call, NULL) == 0);
+	while (!first_begins)
+		;
+	for (volatile unsigned wait = (unsigned)getpid() * 2654435761u % 20000; wait; wait--)
+		;
+	pid = fork();
+	if (pid == 0) {
+		alarm(10);
+		_exit(make(0) >= 0 ? 0 : 1);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void a_fork_may_race_with_the_first_call(void **state)
+{
+	(void)state;
+	if (!CAN_FORK_AMONG_THREADS)
+		skip();
+	for (int i = 0; i < 200; i++)
+		in_child(part_forks_at_first);
+}
+
 /* A mount namespace of our own, with nothing in /dev/shm. */
 static void own_shm(unsigned long flags)
 {
@@ -292,7 +333,7 @@ static void part_foreign_directory(void)
 	char path[64];
 
 	own_shm(0);
-	snprintf(path, sizeof(path), "/dev/shm/usermap-bpf-map-%u", geteuid());
+	snprintf(path, sizeof(path), "/dev/shm/usermap-bpf-map-3-%u", geteuid());
 	CHECK(mkdir(path, 0777) == 0 && chmod(path, 0777) == 0); /* open to everybody: not to be trusted */
 	check_works_by_memfd();
 }
@@ -309,6 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		/* children first: a process finds its counter of ids once, and TSan can't follow threads into a fork */
 		cmocka_unit_test(without_a_registry_maps_are_memfds),
+		cmocka_unit_test(a_fork_may_race_with_the_first_call),
 		cmocka_unit_test(unchecked_fds_are_remembered),
 		cmocka_unit_test(out_of_descriptors_is_EMFILE),
 		cmocka_unit_test(fd_is_the_lowest_and_close_on_exec),

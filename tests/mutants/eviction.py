@@ -147,7 +147,7 @@ MUTANTS = [
        "!e->part ? take_unannounced(e, w) : take_any(e, w);")]),
     ("whose an element is isn't compared when it's claimed",
      [(STOCK, "\treturn atomic_compare_exchange_strong_explicit(owner_of(e, index), &none, w->owner, memory_order_seq_cst,\n"
-       "\t\t\t\t\t\t       memory_order_relaxed);\n",
+       "\t\t\t\t\t\t       memory_order_seq_cst);\n",
        "\tnone = atomic_exchange(owner_of(e, index), w->owner);\n\treturn true;\n")]),
     ("the owner word is stored when an element is nobody's",
      [(HASH_EVICT, "\tif (!atomic_compare_exchange_strong_explicit(&place.element->owner, &owner, w->owner, "

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """
 The installed library as a stranger meets it: the files are there, pkg-config finds it, programs link with it dynamically
-and statically, it exports what the headers declare and nothing else, C++ takes the headers, and dlopen loads it.
+and statically, usermap-run finds the preload library, the library exports what the headers declare and nothing else, C++
+takes the headers, and dlopen loads it.
 """
 
 import pathlib
@@ -35,6 +36,24 @@ int main(void)
 }
 """
 
+CLIENT = r"""
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(void)
+{
+	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 };
+
+	if (syscall(__NR_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)) < 0)
+		return 1;
+	puts(getenv("LD_PRELOAD"));
+	return 0;
+}
+"""
+
 CTYPES = """
 import ctypes, sys
 lib = ctypes.CDLL(sys.argv[1])
@@ -59,7 +78,8 @@ def expect(found, wanted, what):
 def files(stage):
     installed = {str(path.relative_to(stage.include_dir)) if path.suffix == ".h" else path.name
                  for path in stage.root.rglob("*") if not path.is_dir()}
-    expect(installed, {*HEADERS, "libusermap.a", "libusermap.so", "libusermap.so.0", "libusermap.so.0.1.0", "usermap.pc"},
+    expect(installed, {*HEADERS, "libusermap.a", "libusermap.so", "libusermap.so.0", "libusermap.so.0.1.0", "usermap.pc",
+                       "libusermap-preload.so", "usermap-run"},
            "installed files")
 
 
@@ -74,6 +94,15 @@ def programs(stage, scratch):
     stage.run(["cc", *warnings, *stage.flags("--cflags"), str(source), "-o", static, *libraries])
     expect(stage.run([static]), "42\n", "program linked with libusermap.a")
     expect("libusermap" in stage.run(["readelf", "-d", static]), False, "libusermap.a still needs libusermap.so")
+
+
+def preload(stage, scratch):
+    """A program that knows nothing of the library, run by the installed usermap-run, which finds the installed library."""
+    source, program = scratch / "client.c", str(scratch / "client")
+    source.write_text(CLIENT)
+    stage.run(["cc", str(source), "-o", program])
+    run = str(next(stage.root.rglob("usermap-run")))
+    expect(stage.run([run, program]), f"{stage.library_dir / 'libusermap-preload.so'}\n", "a program under usermap-run")
 
 
 def headers(stage, scratch):
@@ -113,6 +142,7 @@ def main():
         stage = Stage(meson, build_dir, scratch)
         files(stage)
         programs(stage, scratch)
+        preload(stage, scratch)
         headers(stage, scratch)
         exports(stage)
         dlopen(stage)

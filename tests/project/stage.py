@@ -13,7 +13,8 @@ class Stage:
         self.run([*meson.split(), "install", "-C", build_dir, "--no-rebuild", "--quiet", "--destdir", str(self.root)])
         self.library_dir = next(self.root.rglob("libusermap.so")).parent
         self.include_dir = next(self.root.rglob("include/usermap")).parent
-        self.env = dict(os.environ, LD_LIBRARY_PATH=str(self.library_dir),
+        programs = next(self.root.rglob("usermap-run")).parent
+        self.env = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}:/usr/sbin", LD_LIBRARY_PATH=str(self.library_dir),
                         PKG_CONFIG_PATH=str(self.library_dir / "pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(self.root))
 
     def run(self, command, **options):

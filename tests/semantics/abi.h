@@ -18,10 +18,16 @@ enum abi_cmd {
 	ABI_MAP_UPDATE_ELEM = 2,
 	ABI_MAP_DELETE_ELEM = 3,
 	ABI_MAP_GET_NEXT_KEY = 4,
+	ABI_OBJ_PIN = 6,
+	ABI_OBJ_GET = 7,
+	ABI_MAP_GET_NEXT_ID = 12,
+	ABI_MAP_GET_FD_BY_ID = 14,
 	ABI_OBJ_GET_INFO_BY_FD = 15,
 	ABI_BTF_LOAD = 18,
+	ABI_BTF_GET_FD_BY_ID = 19,
 	ABI_MAP_LOOKUP_AND_DELETE_ELEM = 21,
 	ABI_MAP_FREEZE = 22,
+	ABI_BTF_GET_NEXT_ID = 23,
 	ABI_MAP_LOOKUP_BATCH = 24,
 	ABI_MAP_LOOKUP_AND_DELETE_BATCH = 25,
 	ABI_MAP_UPDATE_BATCH = 26,
@@ -52,6 +58,7 @@ enum abi_map_flags {
 	ABI_F_WRONLY_PROG = 1 << 8,
 	ABI_F_MMAPABLE = 1 << 10,
 	ABI_F_INNER_MAP = 1 << 12,
+	ABI_F_PATH_FD = 1 << 14, /* of OBJ_PIN and OBJ_GET */
 	ABI_F_VTYPE_BTF_OBJ_FD = 1 << 15,
 	ABI_F_TOKEN_FD = 1 << 16,
 };
@@ -116,6 +123,31 @@ struct abi_btf_load {
 	uint32_t zeros[35];
 };
 
+struct abi_obj {
+	uint64_t pathname;
+	uint32_t bpf_fd;
+	uint32_t file_flags;
+	int32_t path_fd;
+	uint32_t zeros[37];
+};
+
+struct abi_id {
+	uint32_t id; /* GET_NEXT_ID: where to start */
+	uint32_t next_id;
+	uint32_t open_flags;
+	int32_t token_fd;
+	uint32_t zeros[38];
+};
+
+struct abi_btf_info {
+	uint64_t btf;
+	uint32_t btf_size;
+	uint32_t id;
+	uint64_t name;
+	uint32_t name_len;
+	uint32_t kernel_btf;
+};
+
 #define ABI_ATTR_SIZE	    168u
 #define ABI_MAP_INFO_SIZE   104u
 #define ABI_MAP_INFO_ID	    4u /* where struct bpf_map_info has the map's id */
@@ -128,6 +160,8 @@ union abi_attr {
 	struct abi_batch batch;
 	struct abi_get_info info;
 	struct abi_btf_load btf;
+	struct abi_obj obj;
+	struct abi_id id;
 	struct {
 		uint32_t freeze_fd;
 		uint32_t freeze_zeros[41];
@@ -137,7 +171,8 @@ union abi_attr {
 
 static_assert(sizeof(struct abi_create) == ABI_ATTR_SIZE && sizeof(struct abi_elem) == ABI_ATTR_SIZE &&
 		      sizeof(struct abi_batch) == ABI_ATTR_SIZE && sizeof(struct abi_get_info) == ABI_ATTR_SIZE &&
-		      sizeof(struct abi_btf_load) == ABI_ATTR_SIZE && sizeof(union abi_attr) == ABI_ATTR_SIZE,
+		      sizeof(struct abi_btf_load) == ABI_ATTR_SIZE && sizeof(struct abi_obj) == ABI_ATTR_SIZE &&
+		      sizeof(struct abi_id) == ABI_ATTR_SIZE && sizeof(union abi_attr) == ABI_ATTR_SIZE,
 	      "see above");
 static_assert(offsetof(struct abi_create, excl_prog_hash_size) == 88, "as in Linux 6.18");
 static_assert(offsetof(struct abi_batch, map_fd) == 36, "as in Linux 6.18");

@@ -7,6 +7,7 @@
  *   differential --seed 7 --streams 1          the stream of a failure again; it is shrunk and printed
  *   differential --record FILE | --replay FILE a transcript
  *   differential --right private               the native face's private maps, with sound streams
+ *   usermap-run differential --right syscall   the preload library: what a program that knows nothing of it gets
  *   differential --self-test                   the comparison: equal sides agree, every kind of lie is noticed
  */
 #include <argp.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <usermap/bpf.h>
 
@@ -94,6 +96,7 @@ static const struct argp_option argp_options[] = {
 	{ "streams", 'm', "N", 0, "streams to run (default 300)", 0 },
 	{ "left", 'l', "SIDE", 0,
 	  "kernel (default); engine; unchecked: the engine without a look at descriptors; "
+	  "syscall: what syscall() leads to under usermap-run; "
 	  "or a native face: private, at-once, memfd",
 	  0 },
 	{ "right", 'r', "SIDE", 0, "engine (default), or one of the others", 0 },
@@ -105,6 +108,27 @@ static const struct argp_option argp_options[] = {
 	{ 0 },
 };
 
+static long libc_bpf(int cmd, void *attr, unsigned size)
+{
+	return syscall(__NR_bpf, cmd, attr, size);
+}
+
+/* bpf(2) as a program calls it that knows nothing of the library. It must not be the kernel's. */
+static abi_bpf preloaded(void)
+{
+	union abi_attr attr = { .create = { .map_type = ABI_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 } };
+	int fd = (int)libc_bpf(ABI_MAP_CREATE, &attr, sizeof(attr));
+	struct usermap *map;
+
+	if (fd < 0 || usermap_from_fd(fd, &map)) {
+		fprintf(stderr, "syscall: to be run under usermap-run\n");
+		exit(1);
+	}
+	usermap_close(map);
+	close(fd);
+	return libc_bpf;
+}
+
 /* A side's two faces. */
 static abi_bpf find_faces(const char *name, const struct helper_face **helpers)
 {
@@ -115,6 +139,8 @@ static abi_bpf find_faces(const char *name, const struct helper_face **helpers)
 		usermap_bpf_check_fds(false);
 		return usermap_bpf;
 	}
+	if (strcmp(name, "syscall") == 0)
+		return preloaded();
 	*helpers = &kernel_helpers;
 	if (strcmp(name, "kernel") == 0)
 		return kernel_bpf;
