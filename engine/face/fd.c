@@ -33,7 +33,7 @@
 #include "face/usercopy.h"
 
 #define BUCKETS	      1024u
-#define COLLECT_LIMIT 64u /* handles that one BPF_MAP_CREATE looks at: its cost must not grow with the number of maps */
+#define COLLECT_LIMIT 16u  /* living maps that one BPF_MAP_CREATE finds: its cost must not grow with their number */
 #define MANY	      128u /* handles; each has a descriptor of its own, so less if few are allowed */
 
 #define PREFETCH_REGION (1u << 20) /* bytes: smaller maps are in the caches anyway */
@@ -472,13 +472,14 @@ static struct fd_entry *unlink_unused(void)
 		_Atomic(struct fd_entry *) *link = &buckets[cursor];
 
 		while ((entry = atomic_load_explicit(link, memory_order_relaxed))) {
-			seen++;
 			if (!is_shared(entry))
 				release_hold(entry);
-			if (mapfile_unused(entry->map->region.fd, entry->key))
+			if (mapfile_unused(entry->map->region.fd, entry->key)) {
 				unlink_entry(link, entry, &dead);
-			else
-				link = &entry->next;
+				continue;
+			}
+			seen++;
+			link = &entry->next;
 		}
 	}
 	return dead;

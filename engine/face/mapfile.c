@@ -18,6 +18,7 @@
 #include "face/mapfile.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -56,6 +57,28 @@ uint32_t mapfile_id(int fd)
 void mapfile_seal(int fd)
 {
 	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); /* refused on a tmpfs: G9 says so */
+}
+
+/*
+ * A child that is forked while another thread has the exclusive lock for a moment would share it, and keep it: whoever
+ * wants the map would wait for the child, and so might the child itself. So fork waits for that thread. The lock is a
+ * leaf, taken inside fd.c's, and so before a fork after that one: hence the priority, see there.
+ */
+static pthread_mutex_t asking = PTHREAD_MUTEX_INITIALIZER;
+
+static void fork_lock(void)
+{
+	pthread_mutex_lock(&asking);
+}
+
+static void fork_unlock(void)
+{
+	pthread_mutex_unlock(&asking);
+}
+
+__attribute__((constructor(64000))) static void install_fork_handlers(void)
+{
+	pthread_atfork(fork_lock, fork_unlock, fork_unlock);
 }
 
 int mapfile_hold(int fd)
@@ -107,17 +130,36 @@ int mapfile_restrict(int fd, unsigned access)
 	return error;
 }
 
+void mapfile_ask_begin(void)
+{
+	pthread_mutex_lock(&asking);
+}
+
+void mapfile_ask_end(void)
+{
+	pthread_mutex_unlock(&asking);
+}
+
 bool mapfile_unused(int fd, uint64_t key)
 {
 	struct stat st;
+	int own;
+	bool unused;
 
 	/* A program that closes all its descriptors closes the region's too, and the number may be another file's by
 	 * now. */
 	if (mapfile_key(fd, COOKIE_ID(key)) != key || fstat(fd, &st) != 0)
 		return false;
 	/* Of a pinned map nobody must take the exclusive lock, even for a moment: who opens the pin would wait. */
-	if (st.st_nlink > 1 || flock(fd, LOCK_EX | LOCK_NB) != 0)
+	if (st.st_nlink > 1)
 		return false;
-	flock(fd, LOCK_UN);
-	return true;
+	mapfile_ask_begin();
+	own = mapfile_reopen(fd, O_RDONLY); /* forked children share the region's description */
+	unused = own >= 0 && flock(own, LOCK_EX | LOCK_NB) == 0;
+	if (unused)
+		flock(own, LOCK_UN);
+	if (own >= 0)
+		close(own);
+	mapfile_ask_end();
+	return unused;
 }

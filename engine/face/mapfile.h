@@ -59,6 +59,10 @@ int mapfile_reopen(int fd, int mode);
 /* Replaces the description behind fd, opened for reading and writing, by one with this access, held. 0 or -errno. */
 int mapfile_restrict(int fd, unsigned access);
 
+/* Around asking for the exclusive lock, from the opening of the descriptor until the lock is given back. */
+void mapfile_ask_begin(void);
+void mapfile_ask_end(void);
+
 /* Whether no caller anywhere holds a descriptor of the file, and it isn't pinned. fd: the region's own description; key:
  * the map's. */
 bool mapfile_unused(int fd, uint64_t key);

@@ -237,7 +237,7 @@ static bool try_exclusive(int fd)
 	return flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
-/* Whether the object behind fd, a description that nobody else has, is dead; then the exclusive lock is left on it. */
+/* Whether the object behind fd, a description that nobody else has, is dead; if so it may have the exclusive lock now. */
 static bool is_dead(int fd)
 {
 	nlink_t names = names_of(fd);
@@ -246,19 +246,32 @@ static bool is_dead(int fd)
 	return names == 0 || (names == 1 && try_exclusive(fd) && names_of(fd) <= 1);
 }
 
-/* Opens an entry for looking or for use, and removes it if it's dead. A descriptor, maybe with the exclusive lock; or
- * -errno. */
-static int open_living(int dir, const char *name)
+/* Opens an entry, and removes it if it's dead. A descriptor, or -errno. Between mapfile_ask_begin and _end. */
+static int open_asked(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool dead;
 
 	if (fd < 0)
 		return -errno;
-	if (!is_dead(fd))
+	dead = is_dead(fd);
+	if (dead)
+		unlinkat(dir, name, 0); /* ids aren't used again: under the lock, the name can't be another object's */
+	flock(fd, LOCK_UN);
+	if (!dead)
 		return fd;
-	unlinkat(dir, name, 0); /* ids aren't used again: under the lock, the name can't be another object's */
 	close(fd);
 	return -ENOENT;
+}
+
+static int open_living(int dir, const char *name)
+{
+	int fd;
+
+	mapfile_ask_begin();
+	fd = open_asked(dir, name);
+	mapfile_ask_end();
+	return fd;
 }
 
 static void remove_btf_name(int dir, uint32_t map_id)
