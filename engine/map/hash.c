@@ -53,7 +53,7 @@
  * LRU types reuse at once, on private maps, too. Their elements, exactly max_entries, are an eviction policy's
  * (core/evict.h) instead of a slab's, and no credits are counted: who has an element may insert. An eviction is an
  * ordinary delete commit (hash_evict.c), which may lose against another removal. The kernel's policy has locks, none of
- * which is held during a commit: so an insert that must evict is not lock-free, all else is.
+ * which is held during a commit: so writes with it are not lock-free, all else is.
  *
  * Walk order inside a bucket is most recently inserted first, by the stamp in each element. With BPF_F_ZERO_SEED stamps
  * count up from the bucket's largest, as the kernel's list does, and a replacement gets a new one. Otherwise the stamp
