@@ -2,17 +2,6 @@
 /* What eviction policies share. */
 #include "core/evict.h"
 
-#include "core/process.h"
-
-/* Whether it's a living writer's announcement: the dead store nothing more. */
-static bool announcer_lives(const struct evict *e, uint32_t record)
-{
-	const struct process_slots *processes = e->writers->processes;
-
-	return !processes ||
-	       !process_dead(processes, atomic_load_explicit(&e->hazards[record].holder, memory_order_acquire));
-}
-
 bool evict_any_announced(const struct evict *e, const uint32_t *elements, unsigned n)
 {
 	uint32_t used;
@@ -28,7 +17,7 @@ bool evict_any_announced(const struct evict *e, const uint32_t *elements, unsign
 		uint32_t announced = atomic_load_explicit(&e->hazards[r].announced, memory_order_acquire);
 
 		for (unsigned i = 0; announced && i < n; i++)
-			if (elements[i] == announced && announcer_lives(e, r))
+			if (elements[i] == announced && !writer_is_dead(e->writers, r)) /* the dead store no more */
 				return true;
 	}
 	return false;

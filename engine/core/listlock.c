@@ -23,8 +23,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/process.h"
-
 #define PAUSES 6 /* the n-th waits for 2^n instructions */
 #define YIELDS 50
 #define NAP_NS 50000
@@ -41,8 +39,7 @@ bool listlock_over(const struct writer_set *set, uint64_t owner)
 	if (!(owner >> RECORD_BITS & 1) ||
 	    atomic_load_explicit(&record->op, memory_order_acquire) != owner >> RECORD_BITS)
 		return true;
-	return set->processes &&
-	       process_dead(set->processes, atomic_load_explicit(&record->holder, memory_order_acquire));
+	return writer_is_dead(set, index);
 }
 
 /* Whether the holder in this word, which was just read, won't ever release the lock. */

@@ -165,6 +165,13 @@ void writer_release(struct writer *w)
 	mem_free(w, sizeof(*w));
 }
 
+bool writer_is_dead(const struct writer_set *set, uint32_t record)
+{
+	/* acquire: what the dead one did is visible */
+	return set->processes &&
+	       process_dead(set->processes, atomic_load_explicit(&set->records[record].holder, memory_order_acquire));
+}
+
 bool writer_scratch(struct writer *w, size_t size)
 {
 	if (!w->scratch) {

@@ -52,6 +52,8 @@ struct writer {
 
 /* The slow path of writer_begin. NULL: *err is -ENOMEM (memory, or no record is free), -EBUSY. */
 struct writer *writer_make(struct writer_set *set, int *err);
+/* Whether a record's holder is known to be a process that is gone. Asks the kernel. */
+bool writer_is_dead(const struct writer_set *set, uint32_t record);
 /* Room for a value of this size, always the same for a map's writer, at w->scratch. false: there is no memory. */
 bool writer_scratch(struct writer *w, size_t size);
 /* Waits until every operation that was going on at the call has ended. The caller is in none. */

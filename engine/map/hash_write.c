@@ -49,9 +49,7 @@ int hash_commit_delete_node(struct hash *h, struct writer *w, struct line *line,
 /* Asked now and then, when naps have begun. */
 static bool is_dead(const struct hash *h, uint32_t record, unsigned round)
 {
-	return h->writers.processes && round > PATIENCE_YIELDS && round % 32 == 0 &&
-	       process_dead(h->writers.processes,
-			    atomic_load_explicit(&h->writers.records[record].holder, memory_order_relaxed));
+	return round > PATIENCE_YIELDS && round % 32 == 0 && writer_is_dead(&h->writers, record);
 }
 
 static bool is_among(uint32_t element, const uint32_t *elements, uint32_t n)

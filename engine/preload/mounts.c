@@ -20,7 +20,6 @@
 #define ANONYMOUS_FILE 0x09041934 /* the file system of what has no name, such as maps */
 
 #define BPFFS_HOME "/sys/fs/bpf"
-#define TABLE_MAX  (1u << 20)
 
 /* What a path is. Leaves errno alone, but says by it why there is nothing in the tree of pins. */
 enum place { ELSEWHERE, ON_PINS, MISSING };
