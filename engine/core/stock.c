@@ -3,7 +3,7 @@
 
 #include "core/testpoint.h"
 
-#define ROUNDS 4 /* that a search or a give is repeated because others interfere; what is missed is found later */
+#define ROUNDS 4 /* that a search is repeated because others interfere; what is missed is found later */
 
 static struct stock *stock_of(const struct evict *e)
 {
@@ -104,21 +104,19 @@ static void hint(const struct evict *e, uint32_t cpu, uint32_t index)
 /*
  * Who pops the hint before the owner word is 0 clears `cpu`, looks at the owner word, and drops the hint. Here it's the
  * other way round, the owner word first and then `cpu`: so he sees that the element is free, or it shows here that the hint
- * is gone. Then the element is taken back, and pushed again.
+ * is gone. Then the element is taken back, and pushed again. There is no bound: each time it's some popper's step that
+ * interferes, of which a search has a bounded number, and an element without a hint would be counted as an entry.
  */
 void stock_give(const struct evict *e, struct writer *w, uint32_t index)
 {
 	_Atomic uint16_t *cpu = &evict_node(e, index)->cpu;
 
-	for (unsigned round = 0; round < ROUNDS; round++) {
+	do {
 		if (!atomic_load_explicit(cpu, memory_order_relaxed))
 			hint(e, w->cpu, index);
 		/* seq_cst: as said above. It releases, too: see claim */
 		atomic_store_explicit(owner_of(e, index), 0, memory_order_seq_cst);
-		if (atomic_load_explicit(cpu, memory_order_seq_cst) || !claim(e, w, index))
-			return;
-	}
-	atomic_store_explicit(owner_of(e, index), 0, memory_order_release); /* who meets it claims it */
+	} while (!atomic_load_explicit(cpu, memory_order_seq_cst) && claim(e, w, index));
 }
 
 /* An element that was free, if no hint at it is left: else it's left to who finds that. There is one if it was taken and
