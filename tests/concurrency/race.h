@@ -19,7 +19,7 @@ struct race_tally {
 
 /* What the workers of all processes share. A test's `check` runs while all workers wait. */
 struct race_arena {
-	atomic_bool excused; /* in this round some lookup_and_delete may have lost its patience: see race_take() */
+	atomic_bool excused; /* in this round some removal may have lost its patience: see race_excuse() */
 	struct history history; /* of the burst test: each worker writes its own part */
 	struct {
 		uint64_t last;       /* value of its key's last successful update; by the key's updater */
@@ -40,6 +40,7 @@ struct race_worker {
 	unsigned id, n_workers;
 	uint64_t random;
 	uint64_t sequence; /* of the values this worker stores */
+	uint64_t updates_since; /* race_milliseconds() when its update began that may evict */
 	unsigned round;
 	struct idmap m;
 	struct race_arena *arena;
@@ -78,8 +79,10 @@ int race_checked(struct race_worker *worker, const char *what, int err);
 int race_update(struct race_worker *worker, uint32_t key, uint64_t value, uint64_t flags);
 int race_delete(struct race_worker *worker, uint32_t key);
 int race_lookup(struct race_worker *worker, uint32_t key, struct idmap_ids *value);
-/* lookup_and_delete of per-CPU values waits for stores under way, but not for ever: a thread that gets no CPU for long loses
- * its update. So calls that took long excuse their round. */
+/* lookup_and_delete of per-CPU values, and an eviction that is told of, wait for stores under way, but not for ever: a thread
+ * that gets no CPU for long loses its update. So calls that have taken long, since `since`, excuse their round. */
+uint64_t race_milliseconds(void);
+void race_excuse(struct race_worker *worker, uint64_t since);
 int race_take(struct race_worker *worker, uint32_t key, struct idmap_ids *value);
 /* The id that all words of a value have; else the run fails. */
 uint64_t race_one_id(struct race_worker *worker, uint32_t key, const struct idmap_ids *value);

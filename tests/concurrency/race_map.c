@@ -38,7 +38,7 @@ int race_delete(struct race_worker *worker, uint32_t key)
 	return race_checked(worker, "delete", idmap_delete(&worker->m, key));
 }
 
-static uint64_t milliseconds(void)
+uint64_t race_milliseconds(void)
 {
 	struct timespec t;
 
@@ -46,9 +46,9 @@ static uint64_t milliseconds(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static void excuse(struct race_worker *worker, uint64_t since)
+void race_excuse(struct race_worker *worker, uint64_t since)
 {
-	if (worker->m.kind->values == IDMAP_PERCPU && milliseconds() - since > RACE_PATIENCE_MS)
+	if (worker->m.kind->values == IDMAP_PERCPU && race_milliseconds() - since > RACE_PATIENCE_MS)
 		worker->arena->excused = true;
 }
 
@@ -59,10 +59,10 @@ int race_lookup(struct race_worker *worker, uint32_t key, struct idmap_ids *valu
 
 int race_take(struct race_worker *worker, uint32_t key, struct idmap_ids *value)
 {
-	uint64_t since = milliseconds();
+	uint64_t since = race_milliseconds();
 	int err = idmap_get(&worker->m, key, true, lock_or_not(worker), value);
 
-	excuse(worker, since);
+	race_excuse(worker, since);
 	return race_checked(worker, "lookup_and_delete", err);
 }
 
@@ -130,11 +130,11 @@ void race_batch(struct race_worker *worker, bool take,
 		void (*each)(struct race_worker *worker, uint32_t key, const struct idmap_ids *value))
 {
 	struct visit context = { worker, each };
-	uint64_t since = milliseconds();
+	uint64_t since = race_milliseconds();
 	int err = idmap_batch(&worker->m, take, lock_or_not(worker), visit, &context);
 
 	if (take)
-		excuse(worker, since);
+		race_excuse(worker, since);
 	if (race_checked(worker, "a batch", err))
 		race_fail(worker, "a batch returned %d", err);
 }

@@ -290,7 +290,7 @@ static void take_work(struct race_worker *worker)
 	}
 }
 
-/* What was taken against what was stored; then all begin at 0 again. excused: see race_take. */
+/* What was taken against what was stored; then all begin at 0 again. excused: see race_excuse. */
 static void compare_sums(struct race_worker *worker, const char *what)
 {
 	uint64_t stored = 0, n_stored = 0, got = 0, n_got = 0;
