@@ -209,12 +209,10 @@ void reclaim_fork_prepare(void)
 			cmm_smp_mb(); /* the announcement comes before the section's further reads */
 		}
 	}
-	urcu_bp_before_fork();
 }
 
 void reclaim_fork_parent(void)
 {
-	urcu_bp_after_fork_parent();
 	parking--;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
@@ -222,11 +220,10 @@ void reclaim_fork_parent(void)
 
 void reclaim_fork_child(void)
 {
-	urcu_bp_after_fork_child();
 	parking = 0;
 	idle = true;
 	atomic_store_explicit(&running, false, memory_order_relaxed);
 	atomic_store_explicit(&urgent, 0, memory_order_relaxed);
 	pthread_cond_init(&changed, NULL); /* the parent's waiters don't exist here */
-	pthread_mutex_unlock(&lock); /* locked by this thread in reclaim_fork_prepare */
+	pthread_mutex_unlock(&lock);	   /* locked by this thread in reclaim_fork_prepare */
 }

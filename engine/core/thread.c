@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -23,6 +24,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct thread *threads;
 static uint64_t *map_ids; /* bitmap of the ids in use */
 static uint32_t n_map_words;
+
+/*
+ * When liburcu registers a thread it takes a lock that its fork handlers don't know of: a child that is forked meanwhile
+ * would wait for it for ever. So every registration is made with this lock held, and a fork takes it. liburcu's locks are
+ * taken inside it. When a thread has ended liburcu takes the lock once more, and there nothing can hold it back. So the
+ * thread that forks is registered before: a child of one thread, then, hardly ever has a use for the lock.
+ */
+static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER;
 
 static pthread_key_t key;
 static bool have_key;
@@ -129,6 +138,20 @@ static struct thread *make(void)
 	return t;
 }
 
+static void register_thread(void)
+{
+	sigset_t all, old;
+
+	if (URCU_TLS(urcu_bp_reader))
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old); /* a handler may register, too */
+	pthread_mutex_lock(&registering);
+	urcu_bp_register();
+	pthread_mutex_unlock(&registering);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 bool thread_making_begin(void)
 {
 	if (making)
@@ -151,8 +174,7 @@ static struct thread *state(void)
 	if (!t)
 		t = make();
 	if (t && !thread_self) {
-		if (!URCU_TLS(urcu_bp_reader))
-			urcu_bp_register();
+		register_thread();
 		t->reader = URCU_TLS(urcu_bp_reader);
 		if (exiting || !urcu_bp_has_sys_membarrier)
 			late_self = t;
@@ -175,14 +197,15 @@ struct thread *thread_make(void)
 
 void thread_read_lock_slow(void)
 {
-	urcu_bp_read_lock(); /* registers; sections nest whichever path counts them: it is one counter */
+	register_thread();
+	urcu_bp_read_lock(); /* sections nest whichever path counts them: it is one counter */
 	if (!exiting)
 		thread_make();
 }
 
 void thread_read_unlock_slow(void)
 {
-	if (urcu_bp_read_ongoing()) /* else the section ended when the thread's exit began */
+	if (thread_in_section()) /* else the section ended when the thread's exit began */
 		urcu_bp_read_unlock();
 }
 
@@ -284,18 +307,25 @@ bool thread_any_writing(const void *map)
 
 void thread_fork_prepare(void)
 {
+	register_thread(); /* also for a signal handler of this thread, which must not want the lock */
+	pthread_mutex_lock(&registering);
+	urcu_bp_before_fork();
 	pthread_mutex_lock(&lock);
 }
 
 void thread_fork_parent(void)
 {
 	pthread_mutex_unlock(&lock);
+	urcu_bp_after_fork_parent();
+	pthread_mutex_unlock(&registering);
 }
 
 void thread_fork_child(bool (*keep)(struct writer *writer), void (*orphan)(struct writer *writer))
 {
 	struct thread *self = thread_self ? thread_self : late_self, *next;
 
+	urcu_bp_after_fork_child();
+	pthread_mutex_unlock(&registering);
 	for (struct thread *t = threads; t; t = next) {
 		next = t->next;
 		for (uint32_t i = 0; i < t->n_writers; i++) {

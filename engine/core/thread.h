@@ -93,8 +93,9 @@ static inline void thread_read_unlock(void)
 static inline bool thread_in_section(void)
 {
 	struct thread *self = thread_self;
+	struct urcu_bp_reader *reader = self ? self->reader : URCU_TLS(urcu_bp_reader);
 
-	return self ? (self->reader->ctr & URCU_BP_GP_CTR_NEST_MASK) != 0 : urcu_bp_read_ongoing() != 0;
+	return reader && reader->ctr & URCU_BP_GP_CTR_NEST_MASK;
 }
 
 /* A number for a map handle, that indexes every thread's table. 0, -ENOMEM. put: no thread uses the map any more; the

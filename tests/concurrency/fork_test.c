@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What fork() must not break: objects that the forking thread had retired, grace periods wanted at the fork, and
- * sections while several threads fork at a time.
+ * What fork() must not break: objects that the forking thread had retired, grace periods wanted at the fork, threads at
+ * their first call, and sections while several threads fork at a time.
  *
  * A child's judgement is its exit status: cmocka's own failure would run the parent's remaining tests in the child.
  */
@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -163,6 +164,77 @@ static void child_runs_grace_periods_that_were_wanted_at_the_fork(void **state)
 	assert_true(well);
 }
 
+/* First calls */
+
+static atomic_uint begun, ended; /* registrations */
+
+/* Instead of liburcu's own, which has a lock that a child mustn't inherit: that, with time for a fork. */
+void urcu_bp_register(void)
+{
+	void (*registration)(void) = (void (*)(void))dlsym(RTLD_NEXT, "urcu_bp_register");
+
+	begun++;
+	usleep(20000);
+	registration();
+	ended++;
+}
+
+static void *read_once(void *unused)
+{
+	usermap_read_lock();
+	usermap_read_unlock();
+	return unused;
+}
+
+static bool nobody_registers(void *unused)
+{
+	(void)unused;
+	return begun == ended;
+}
+
+static void a_fork_waits_for_a_thread_at_its_first_call(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		unsigned before = begun;
+		pthread_t thread;
+		bool well;
+
+		assert_int_equal(pthread_create(&thread, NULL, read_once, NULL), 0);
+		while (begun == before)
+			sched_yield();
+		well = well_in_child(nobody_registers, NULL);
+		pthread_join(thread, NULL);
+		assert_true(well);
+	}
+}
+
+/* The lock is also taken where nothing can hold a thread back: who forks needn't have it any more. */
+static bool reads_at_once(void *unused)
+{
+	unsigned before = begun;
+
+	read_once(unused);
+	return begun == before;
+}
+
+static void *fork_first(void *well)
+{
+	*(bool *)well = well_in_child(reads_at_once, NULL);
+	return NULL;
+}
+
+static void the_thread_of_a_child_is_registered(void **state)
+{
+	pthread_t thread;
+	bool well = false;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, fork_first, &well), 0);
+	pthread_join(thread, NULL);
+	assert_true(well);
+}
+
 /* Several forks */
 
 #define FORKERS	 3
@@ -229,6 +301,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(child_hands_out_once_what_the_forking_thread_had_retired),
 		cmocka_unit_test(child_runs_grace_periods_that_were_wanted_at_the_fork),
+		cmocka_unit_test(a_fork_waits_for_a_thread_at_its_first_call),
+		cmocka_unit_test(the_thread_of_a_child_is_registered),
 		cmocka_unit_test(no_grace_period_passes_a_section_whose_thread_forks_with_others),
 	};
 
