@@ -143,6 +143,8 @@ static void install(int sig)
 	struct sigaction before;
 
 	sigaction(sig, NULL, &before);
+	if (before.sa_sigaction == on_fault)
+		return; /* a child that was forked while another thread was here; it begins anew, by pthread_once */
 	node = node_of(&before);
 	if (!node)
 		return; /* without the handler, the kernel does the copying */

@@ -5,15 +5,18 @@
  * Every part runs in a child of its own: the handler is installed by a process's first copy, and each part decides
  * what was there before it.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "child.h"
+#include "face/fault.h"
 #include "face/usercopy.h"
 
 #define PAGE 4096u
@@ -441,6 +444,64 @@ static void threads_fault_at_the_same_time(void **state)
 	in_child(part_threads);
 }
 
+/* Where the library is stopped while it installs its handlers: that of SIGSEGV is there, that of SIGBUS isn't. */
+static atomic_bool stops, is_stopped, goes_on;
+
+int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	int (*libcs)(int, const struct sigaction *, struct sigaction *) =
+		(int (*)(int, const struct sigaction *, struct sigaction *))dlsym(RTLD_NEXT, "sigaction");
+
+	if (stops && sig == SIGBUS) {
+		is_stopped = true;
+		while (!goes_on)
+			usleep(100);
+	}
+	return libcs(sig, act, old);
+}
+
+static void *copy_first(void *unused)
+{
+	unsigned char ours[8];
+
+	CHECK(usercopy_in(ours, nowhere(), 8) == -EFAULT);
+	is_stopped = true; /* or doesn't stop, where the kernel does the copying */
+	return unused;
+}
+
+static void part_forked_while_installing(void)
+{
+	struct sigaction before = { .sa_handler = count_call }, now;
+	pthread_t thread;
+	int status;
+	pid_t pid;
+
+	CHECK(sigaction(SIGSEGV, &before, NULL) == 0 && sigaction(SIGBUS, &before, NULL) == 0);
+	stops = true;
+	CHECK(pthread_create(&thread, NULL, copy_first, NULL) == 0);
+	while (!is_stopped)
+		usleep(100);
+	stops = false;
+	pid = fork();
+	if (pid == 0) {
+		copy_first(NULL);
+		CHECK(fault_sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_handler == count_call);
+		CHECK(fault_sigaction(SIGBUS, NULL, &now) == 0 && now.sa_handler == count_call);
+		_exit(0);
+	}
+	goes_on = true;
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+static void child_forked_while_the_handler_is_installed_knows_the_earlier_one(void **state)
+{
+	(void)state;
+	if (!CAN_FORK_AMONG_THREADS)
+		skip();
+	in_child(part_forked_while_installing);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,6 +520,7 @@ int main(void)
 		cmocka_unit_test(default_action_really_happens),
 		cmocka_unit_test(ignored_signal_stays_ignored),
 		cmocka_unit_test(threads_fault_at_the_same_time),
+		cmocka_unit_test(child_forked_while_the_handler_is_installed_knows_the_earlier_one),
 	};
 
 	return cmocka_run_group_tests_name("usercopy", tests, NULL, NULL);
