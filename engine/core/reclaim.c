@@ -9,8 +9,8 @@
  * Sequence: even at rest, made odd before synchronize_rcu and even after it. A cookie taken at an even value 2k is
  * done at 2k + 2; one taken at an odd value 2k + 1 needs the grace period after the running one: 2k + 4.
  *
- * Requests are a flag, so that they are free of locks: a retiring thread must not wait for another. The engine thread
- * clears the flag before it begins a grace period, so a request made meanwhile starts the next one.
+ * Requests are a flag, so that they are free of locks: a retiring thread must not wait for another. It is cleared when a
+ * grace period begins, so a request made meanwhile starts the next one.
  *
  * If the thread can't be created, whoever waits runs the grace period itself under the lock, and whoever only requests
  * tries again with the next request.
@@ -37,7 +37,7 @@
 
 _Atomic uint64_t reclaim_sequence;
 
-static _Atomic uint32_t wanted; /* futex: 1 = a grace period is wanted. Set by anybody, cleared by the engine thread */
+static _Atomic uint32_t wanted; /* futex: 1 = a grace period is wanted. Set by anybody, cleared under lock */
 static _Atomic uint32_t urgent; /* number of threads in reclaim_wait_for: no rest. Written by them */
 static _Atomic bool running;	/* the engine thread exists. Written under lock, read by requesters */
 
@@ -63,6 +63,7 @@ static void run_period(void)
 		pthread_cond_wait(&changed, &lock);
 	idle = false;
 	void_period = false;
+	atomic_exchange_explicit(&wanted, 0, memory_order_acquire);
 	atomic_fetch_add_explicit(&reclaim_sequence, 1, memory_order_relaxed);
 	pthread_mutex_unlock(&lock);
 	/* seq_cst fence: pairs with reclaim_cookie(): a cookie that missed the odd value has its removal seen here */
@@ -85,7 +86,8 @@ static void *engine_thread(void *unused)
 
 	(void)unused;
 	for (;;) {
-		while (!atomic_exchange_explicit(&wanted, 0, memory_order_acquire))
+		/* relaxed: run_period acquires it */
+		while (!atomic_load_explicit(&wanted, memory_order_relaxed))
 			futex(&wanted, FUTEX_WAIT_PRIVATE, 0, NULL);
 		pthread_mutex_lock(&lock);
 		run_period();
@@ -183,6 +185,18 @@ int reclaim_wait(void)
 	reclaim_wait_for(reclaim_cookie());
 	return 0;
 }
+
+#ifdef USERMAP_TEST_POINTS
+bool reclaim_rests(void)
+{
+	bool rests;
+
+	pthread_mutex_lock(&lock);
+	rests = idle && !atomic_load_explicit(&wanted, memory_order_relaxed);
+	pthread_mutex_unlock(&lock);
+	return rests;
+}
+#endif
 
 bool reclaim_has_thread(void)
 {

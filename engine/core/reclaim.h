@@ -44,6 +44,11 @@ bool reclaim_busy(void);
 /* Waits for a full grace period. The caller must be outside any read-side section. Always 0. */
 int reclaim_wait(void);
 
+#ifdef USERMAP_TEST_POINTS
+/* Whether no grace period is in progress, nor will begin unless it's requested. */
+bool reclaim_rests(void);
+#endif
+
 /* Whether this process has the engine thread. */
 bool reclaim_has_thread(void);
 

@@ -86,13 +86,9 @@ static bool entries_stay_apart(void *map)
 /* A grace period in progress would wait for the stopped thread, and fork() for the grace period. */
 static void let_grace_periods_end(void)
 {
-	uint64_t before;
-
-	do {
+	do
 		reclaim_wait();
-		before = atomic_load(&reclaim_sequence);
-		usleep(5000); /* the engine's thread rests for less */
-	} while (atomic_load(&reclaim_sequence) != before || before % 2);
+	while (!reclaim_rests());
 }
 
 /*

@@ -69,27 +69,22 @@ static const char *use_and_judge(void *context)
  * progress nor about to begin. */
 static void let_grace_periods_end(void)
 {
-	uint64_t before, after;
-
-	do {
+	do
 		reclaim_wait();
-		before = atomic_load(&reclaim_sequence);
-		usleep(5000); /* the engine's thread rests for less */
-		after = atomic_load(&reclaim_sequence);
-	} while (before != after || before % 2);
+	while (!reclaim_rests());
 }
 
 static void make(struct forked *f, const struct idmap_kind *kind)
 {
 	uint64_t value;
 
-	let_grace_periods_end();
 	idmap_create(&f->m, kind, MAX_ENTRIES);
 	scenario_keys_of_one_line(&f->m, 1, f->keys, KEYS);
 	for (uint32_t i = 0; i < 4; i++)
 		assert_int_equal(idmap_update(&f->m, f->keys[i], i + 1, BPF_NOEXIST), 0);
 	assert_int_equal(idmap_update(&f->m, f->keys[5], 5, BPF_NOEXIST), 0);
 	assert_int_equal(idmap_take(&f->m, f->keys[5], &value), 0); /* drained: see scenarios.c */
+	let_grace_periods_end();
 }
 
 static const struct scenario_op ops[] = {
