@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A caller's descriptors. See caller.h. */
+/* Whom the thread works for, and its descriptors. See caller.h. */
 #include "face/caller.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 __thread struct caller *caller __attribute__((tls_model("initial-exec")));
@@ -13,7 +12,10 @@ __thread struct caller *caller __attribute__((tls_model("initial-exec")));
 void caller_begin(struct caller *who)
 {
 	who->n_taken = 0;
-	who->no_descriptor = who->pidfd < 0;
+	who->no_descriptor = false;
+	who->habit = NULL;
+	who->n_reads = 0;
+	who->n_ahead = 0;
 	caller = who;
 }
 
@@ -28,15 +30,9 @@ void caller_end(void)
 static int open_directory(void)
 {
 	char path[32];
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/cwd", caller->tid);
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || caller->waits(caller))
-		return fd;
-	close(fd);
-	errno = ESRCH;
-	return -1;
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 int caller_take_fd(int fd)
@@ -48,9 +44,13 @@ int caller_take_fd(int fd)
 			return caller->taken[i].own;
 	if (caller->n_taken == CALLER_TAKES)
 		return -1;
-	own = fd == AT_FDCWD ? open_directory() : (int)syscall(SYS_pidfd_getfd, caller->pidfd, fd, 0);
+	own = fd == AT_FDCWD ? open_directory() : caller->duplicate(caller, fd);
 	if (own < 0) {
 		caller->no_descriptor |= errno == EMFILE || errno == ENFILE;
+		return -1;
+	}
+	if (!caller->only_looks && !caller->waits(caller)) {
+		close(own);
 		return -1;
 	}
 	caller->taken[caller->n_taken].theirs = fd;

@@ -14,7 +14,7 @@
  * (process_vm_readv/writev). What remains: a thread that blocks the signal, and within those microseconds, or for a
  * page that it has just used and unmapped, passes a bad pointer.
  *
- * The pointers of a caller in another process (caller.h) are for the kernel alone, and no page of its is ever known.
+ * The pointers of a caller in another process (caller.h) are not for this routine, and no page of its is ever known.
  */
 #include <errno.h>
 #include <signal.h>
@@ -33,9 +33,7 @@
 
 __thread uintptr_t usercopy_known[USERCOPY_KNOWN];
 
-/* Copies by system call: slow, but can't fault. pid: whose pointer it is. Returns how many bytes are left, or SIZE_MAX if
- * the call is not to be had. */
-static size_t copy_by_kernel(pid_t pid, void *trusted, void *user, size_t size, enum usercopy_direction direction)
+size_t usercopy_by_kernel(pid_t pid, void *trusted, void *user, size_t size, enum usercopy_direction direction)
 {
 	size_t done = 0;
 
@@ -60,15 +58,9 @@ static inline bool impossible(uintptr_t addr, size_t size)
 	return addr < LOWEST_ADDRESS || (intptr_t)addr < 0 || (intptr_t)(addr + size) < 0;
 }
 
-/* What was read counts, and writing is right, while the caller waits. The kernel has no way to write to a process that is
- * sure to be the one that is meant; but numbers of processes aren't used again at once. */
 static int copy_of_caller(void *trusted, void *user, size_t size, enum usercopy_direction direction)
 {
-	if (direction == TO_USER && !caller->waits(caller))
-		return -EFAULT;
-	if (copy_by_kernel(caller->tid, trusted, user, size, direction))
-		return -EFAULT;
-	return direction == FROM_USER && !caller->waits(caller) ? -EFAULT : 0;
+	return direction == FROM_USER ? caller_read(trusted, user, size) : caller_write(user, trusted, size);
 }
 
 #ifdef USERCOPY_ASM
@@ -149,7 +141,7 @@ int usercopy_careful(void *trusted, void *user, size_t size, enum usercopy_direc
 			remember(last_page);
 		}
 	} else {
-		left = copy_by_kernel(getpid(), trusted, user, size, direction);
+		left = usercopy_by_kernel(getpid(), trusted, user, size, direction);
 		if (left == SIZE_MAX)
 			left = copy_unblocked(trusted, user, size, direction);
 	}
@@ -164,8 +156,9 @@ int usercopy_careful(void *trusted, void *user, size_t size, enum usercopy_direc
 		return 0;
 	if (caller)
 		return copy_of_caller(trusted, user, size, direction);
-	return impossible((uintptr_t)user, size) || copy_by_kernel(getpid(), trusted, user, size, direction) ? -EFAULT
-													     : 0;
+	return impossible((uintptr_t)user, size) || usercopy_by_kernel(getpid(), trusted, user, size, direction)
+		       ? -EFAULT
+		       : 0;
 }
 
 size_t usercopy_bytes(void *dst, const void *src, size_t size)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "map/map.h"
 
@@ -23,6 +24,10 @@ extern __thread uintptr_t usercopy_known[USERCOPY_KNOWN] __attribute__((tls_mode
 size_t usercopy_bytes(void *dst, const void *src, size_t size);
 /* Any copy. 0 or -EFAULT. */
 int usercopy_careful(void *trusted, void *user, size_t size, enum usercopy_direction direction);
+
+/* Copies by system call: slow, but can't fault. pid: whose pointer it is. Returns how many bytes are left, or SIZE_MAX if
+ * the call is not to be had. */
+size_t usercopy_by_kernel(pid_t pid, void *trusted, void *user, size_t size, enum usercopy_direction direction);
 
 /* If the signal's context is in the copy routine, lets it continue at its fixup. */
 bool usercopy_mend(void *context);

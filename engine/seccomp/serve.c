@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The workers: each takes a request, runs it on the command face for its caller (face/caller.h), and answers.
+ * The workers: each takes a request when it is its turn (turn.c), runs it on the command face for its caller
+ * (face/caller.h), and answers.
  *
  * A new descriptor is put among the caller's by the call that answers (ADDFD with FLAG_SEND), so that there is none
  * without an answer. Its description is shared with this process for a moment; then it's the caller's alone, and the map
@@ -23,6 +24,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,17 +35,27 @@
 #include "face/mapping.h"
 #include "face/probe.h"
 #include "seccomp/target.h"
+#include "seccomp/turn.h"
 
 /* Newer than most headers: the caller goes on where its worker ran, which saves waiting for another processor. */
 #define SET_FLAGS    _IOW('!', 4, uint64_t)
 #define SYNC_WAKE_UP 1u
 
-#define WORKERS_MAX 64
+#define WORKERS_MIN 2u /* a request may wait for another */
+#define WORKERS_MAX 64u
 #define ATTEMPTS    3
+#define HABITS	    64u
+
+struct worker {
+	unsigned number; /* from 1 on */
+	int listener;
+	struct targets targets;
+	struct caller_habit habits[HABITS]; /* tid 0: none */
+};
 
 struct request {
-	struct caller caller; /* the first: waits() gets no more */
-	int listener;
+	struct caller caller; /* the first: callbacks get no more */
+	struct worker *worker;
 	struct seccomp_notif notif;
 };
 
@@ -51,7 +63,12 @@ static bool waits(const struct caller *who)
 {
 	const struct request *request = (const struct request *)who;
 
-	return ioctl(request->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &request->notif.id) == 0;
+	return ioctl(request->worker->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &request->notif.id) == 0;
+}
+
+static int duplicate(const struct caller *who, int fd)
+{
+	return target_duplicate(&((const struct request *)who)->worker->targets, who->tid, fd);
 }
 
 static void *pointer(uint64_t value)
@@ -68,14 +85,14 @@ static void answer(const struct request *request, long result)
 		response.error = (int)result;
 	else
 		response.val = result;
-	ioctl(request->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+	ioctl(request->worker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
 static void let_through(const struct request *request)
 {
 	struct seccomp_notif_resp response = { .id = request->notif.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
 
-	ioctl(request->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+	ioctl(request->worker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
 static bool gives_descriptor(int cmd)
@@ -93,6 +110,21 @@ static bool gives_descriptor(int cmd)
 	}
 }
 
+/* A command on one element. */
+static bool on_element(const struct request *request)
+{
+	switch (request->notif.data.args[0]) {
+	case BPF_MAP_LOOKUP_ELEM:
+	case BPF_MAP_UPDATE_ELEM:
+	case BPF_MAP_DELETE_ELEM:
+	case BPF_MAP_GET_NEXT_KEY:
+	case BPF_MAP_LOOKUP_AND_DELETE_ELEM:
+		return request->notif.data.nr == SYS_bpf;
+	default:
+		return false;
+	}
+}
+
 static void answer_descriptor(const struct request *request, int fd)
 {
 	struct seccomp_notif_addfd add = {
@@ -101,7 +133,7 @@ static void answer_descriptor(const struct request *request, int fd)
 		.srcfd = (__u32)fd,
 		.newfd_flags = O_CLOEXEC,
 	};
-	int error = ioctl(request->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? errno : 0;
+	int error = ioctl(request->worker->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? errno : 0;
 
 	close(fd);
 	if (!error)
@@ -112,15 +144,12 @@ static void answer_descriptor(const struct request *request, int fd)
 
 /* Runs a step for the caller, again if this process had no descriptor to spare for one of the caller's: then the step
  * took that for closed, and did nothing. */
-static long for_caller(struct request *request, struct targets *targets, long (*step)(struct request *request))
+static long for_caller(struct request *request, long (*step)(struct request *request))
 {
 	struct caller *who = &request->caller;
 	long result;
 
 	for (int i = 0; i < ATTEMPTS; i++) {
-		who->pidfd = target_pidfd(targets, who->tid);
-		if (!waits(who)) /* its number may not have been its own any more when it was looked up */
-			return -ESRCH;
 		caller_begin(who);
 		result = step(request);
 		caller_end();
@@ -131,13 +160,29 @@ static long for_caller(struct request *request, struct targets *targets, long (*
 	return -EMFILE;
 }
 
+/* Of commands like the request's, of its caller. */
+static struct caller_habit *habit_of(struct request *request)
+{
+	pid_t tid = request->caller.tid;
+	int cmd = (int)request->notif.data.args[0];
+	struct caller_habit *habit = &request->worker->habits[((unsigned)tid * 8 + (unsigned)cmd) % HABITS];
+
+	if (habit->tid != tid || habit->cmd != cmd)
+		*habit = (struct caller_habit){ .tid = tid, .cmd = cmd };
+	return habit;
+}
+
 static long run_bpf(struct request *request)
 {
 	const __u64 *args = request->notif.data.args;
+	void *attr = pointer(args[1]);
+	unsigned size = (unsigned)args[2];
 	int cmd = (int)args[0];
-	long result = cmd == BPF_PROG_LOAD ? probe_load(pointer(args[1]), (unsigned)args[2])
-					   : usermap_bpf(cmd, pointer(args[1]), (unsigned)args[2]);
+	long result;
 
+	if (on_element(request))
+		caller_read_ahead(attr, size, habit_of(request));
+	result = cmd == BPF_PROG_LOAD ? probe_load(attr, size) : usermap_bpf(cmd, attr, size);
 	return result < 0 ? -errno : result;
 }
 
@@ -153,7 +198,7 @@ static int replace(const struct request *request, int fd, int fresh)
 		.newfd_flags = target_closes_on_exec(request->caller.tid, fd) ? O_CLOEXEC : 0,
 	};
 
-	return ioctl(request->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
+	return ioctl(request->worker->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
 }
 
 static long run_mmap(struct request *request)
@@ -169,53 +214,86 @@ static long run_mmap(struct request *request)
 	return error == -EBADF ? 0 : error;
 }
 
-static void serve(struct request *request, struct targets *targets)
+static void serve(struct request *request)
 {
+	int cmd = (int)request->notif.data.args[0];
 	bool is_bpf = request->notif.data.nr == SYS_bpf;
-	long result = for_caller(request, targets, is_bpf ? run_bpf : run_mmap);
+	long result;
 
+	request->caller.tid = (pid_t)request->notif.pid;
+	request->caller.waits = waits;
+	request->caller.duplicate = duplicate;
+	request->caller.only_looks = is_bpf && (cmd == BPF_MAP_LOOKUP_ELEM || cmd == BPF_MAP_GET_NEXT_KEY);
+	result = for_caller(request, is_bpf ? run_bpf : run_mmap);
 	if (result < 0)
 		answer(request, result);
 	else if (!is_bpf)
 		let_through(request);
-	else if (gives_descriptor((int)request->notif.data.args[0]))
+	else if (gives_descriptor(cmd))
 		answer_descriptor(request, (int)result);
 	else
 		answer(request, result);
 }
 
-static void *work(void *listener)
+/* Whether there may be more. */
+static bool receive(struct request *request)
 {
-	struct targets targets = { 0 };
-	struct request request;
+	struct pollfd more = { .fd = request->worker->listener, .events = POLLIN };
 
 	for (;;) {
-		request = (struct request){ .listener = (int)(intptr_t)listener, .caller.waits = waits };
-		if (ioctl(request.listener, SECCOMP_IOCTL_NOTIF_RECV, &request.notif) == 0) {
-			request.caller.tid = (pid_t)request.notif.pid;
-			serve(&request, &targets);
-		} else if (errno != EINTR) {
-			/* the caller was killed; or there are no callers left, and there never will be */
-			struct pollfd more = { .fd = request.listener, .events = POLLIN };
-
-			if (poll(&more, 1, -1) > 0 && more.revents & POLLHUP)
-				return NULL;
-		}
+		memset(&request->notif, 0, sizeof(request->notif));
+		if (ioctl(more.fd, SECCOMP_IOCTL_NOTIF_RECV, &request->notif) == 0)
+			return true;
+		/* unless by a signal: the caller was killed; or there are no callers left, and there never will be */
+		if (errno != EINTR && poll(&more, 1, -1) > 0 && more.revents & POLLHUP)
+			return false;
 	}
+}
+
+static void *work(void *of_worker)
+{
+	struct worker *me = of_worker;
+	struct request request;
+	bool wanted, kept;
+
+	request.worker = me;
+	for (;;) {
+		turn_take(me->number);
+		wanted = turn_is_wanted(me->listener);
+		if (!receive(&request))
+			return NULL;
+		kept = turn_received(me->number, (pid_t)request.notif.pid, !wanted && on_element(&request));
+		serve(&request);
+		if (kept)
+			turn_served(me->number);
+	}
+}
+
+/* How many there should be. */
+static unsigned choose_workers(void)
+{
+	cpu_set_t cpus;
+	unsigned n = sched_getaffinity(0, sizeof(cpus), &cpus) ? 0 : (unsigned)CPU_COUNT(&cpus);
+
+	return n < WORKERS_MIN ? WORKERS_MIN : n > WORKERS_MAX ? WORKERS_MAX : n;
 }
 
 int serve_start(int listener)
 {
-	cpu_set_t cpus;
-	int workers = sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : CPU_COUNT(&cpus), error = 0, started = 0;
+	static struct worker workers[WORKERS_MAX];
+	unsigned n = choose_workers(), started = 0;
 	sigset_t all, before;
 	pthread_t thread;
+	int error;
 
 	ioctl(listener, SET_FLAGS, SYNC_WAKE_UP); /* an older kernel is slower */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (; started < workers && started < WORKERS_MAX && !error; started += !error)
-		error = -pthread_create(&thread, NULL, work, (void *)(intptr_t)listener);
+	error = turn_start_watch();
+	for (; started < n && !error; started += !error) {
+		workers[started] = (struct worker){ .number = started + 1, .listener = listener };
+		error = -pthread_create(&thread, NULL, work, &workers[started]);
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return started ? 0 : error;
 }

@@ -8,16 +8,18 @@
 
 #define TARGETS 16u
 
-/* Those that a worker has seen lately. Zero: none. */
-struct targets {
-	struct {
-		pid_t tid;
-		int pidfd;
-	} known[TARGETS];
+struct target {
+	pid_t tid; /* 0: none */
+	int pidfd;
 };
 
-/* A pidfd of a thread that waits for its answer, by which its descriptors can be got; or -1. The table's. */
-int target_pidfd(struct targets *targets, pid_t tid);
+/* Those that a worker has seen lately. Zero: none. */
+struct targets {
+	struct target known[TARGETS];
+};
+
+/* A duplicate of a descriptor of the thread that has this number; or -1, and errno. */
+int target_duplicate(struct targets *targets, pid_t tid, int fd);
 
 /* Whether one of the thread's descriptors is closed on exec. */
 bool target_closes_on_exec(pid_t tid, int fd);

@@ -13,11 +13,13 @@
  *   seccomp_client killed         kills itself
  */
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -245,6 +247,180 @@ static void ids(void)
 	close(fd);
 }
 
+/* A command made from the same places as the one before, or from places that were others' before. */
+static long elem_from(union abi_attr *attr, int cmd, int fd, uint32_t *key, uint64_t *value)
+{
+	*attr = (union abi_attr){ .elem = {
+					  .map_fd = (uint32_t)fd, .key = (uintptr_t)key, .value = (uintptr_t)value } };
+	return call(cmd, attr);
+}
+
+/* 16 entries, each asked for by its key in the same place. */
+static int64_t sum_from(union abi_attr *attr, int fd, uint32_t *key, uint64_t *value)
+{
+	int64_t sum = 0;
+
+	for (uint32_t i = 0; i < 16; i++) {
+		*key = i;
+		*value = 0;
+		sum = sum * 3 + elem_from(attr, ABI_MAP_LOOKUP_ELEM, fd, key, value) + (int64_t)*value;
+	}
+	return sum;
+}
+
+static void fill_from(union abi_attr *attr, int fd, uint32_t *key, uint64_t *value)
+{
+	for (uint32_t i = 0; i < 16; i++) {
+		*key = i;
+		*value = i + 100;
+		elem_from(attr, ABI_MAP_UPDATE_ELEM, fd, key, value);
+	}
+}
+
+/* The keys in their order, each read from where the one before was written to. */
+static int64_t walk_from(union abi_attr *attr, int fd, uint32_t *key)
+{
+	int64_t sum = 0;
+
+	for (long error = elem_from(attr, ABI_MAP_GET_NEXT_KEY, fd, NULL, (uint64_t *)key); !error;
+	     error = elem_from(attr, ABI_MAP_GET_NEXT_KEY, fd, key, (uint64_t *)key))
+		sum = sum * 3 + *key;
+	return sum;
+}
+
+static void places(void)
+{
+	unsigned char *pages = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *border = pages + 2 * PAGE;
+	union abi_attr *attr = (union abi_attr *)(border - sizeof(*attr)), *far = (union abi_attr *)pages;
+	union abi_attr *after = (union abi_attr *)border;
+	uint32_t *key = (uint32_t *)border, *before = (uint32_t *)(border - 16);
+	uint64_t *value = (uint64_t *)(border + 16), *elsewhere = (uint64_t *)(pages + PAGE);
+	int fd = make_type(ABI_ARRAY, 0), other = make_type(ABI_ARRAY, 0);
+
+	fill_from(attr, fd, key, value);
+	say("from the same places", sum_from(attr, fd, key, value));
+	say("another attr", sum_from(far, fd, key, value));
+	say("another map", sum_from(far, other, key, value));
+	say("the first", sum_from(attr, fd, key, value));
+	say("another key", sum_from(attr, fd, before - 64, value));
+	say("another value", sum_from(attr, fd, key, elsewhere));
+	say("the value where the key is", sum_from(attr, fd, key, (uint64_t *)key));
+	fill_from(attr, other, key, value);
+	fill_from(attr, other, before - 64, elsewhere);
+	say("updated from elsewhere", sum_from(far, other, key, value));
+	say("a walk", walk_from(attr, fd, key));
+	say("no key", elem_from(attr, ABI_MAP_LOOKUP_ELEM, fd, NULL, value));
+	fill_from(attr, fd, key, value);
+	sum_from(attr, fd, key, value);
+	mprotect(border, PAGE, PROT_NONE);
+	say("lookup: the key's page is gone", elem_from(attr, ABI_MAP_LOOKUP_ELEM, fd, key, elsewhere));
+	say("update: so it is", elem_from(attr, ABI_MAP_UPDATE_ELEM, fd, key, value));
+	say("from a page that is there", sum_from(attr, fd, before - 64, elsewhere));
+	mprotect(border, PAGE, PROT_READ | PROT_WRITE);
+	sum_from(after, fd, before, elsewhere);
+	mprotect(border - PAGE, PAGE, PROT_NONE);
+	say("the page before is gone", elem_from(after, ABI_MAP_LOOKUP_ELEM, fd, before, value));
+	say("from behind it", sum_from(after, fd, (uint32_t *)(border + 512), (uint64_t *)pages));
+	munmap(pages, 4 * PAGE);
+	close(fd);
+	close(other);
+}
+
+struct provider {
+	int faults, map;
+	int64_t found;
+};
+
+/* Provides a page when it's first touched, but not before it was answered itself. */
+static void *provide(void *of_provider)
+{
+	struct provider *provider = of_provider;
+	static _Alignas(PAGE) uint64_t content[PAGE / sizeof(uint64_t)] = { 1234 };
+	struct uffd_msg fault;
+	struct uffdio_copy copy = { .src = (uintptr_t)content, .len = PAGE };
+
+	if (read(provider->faults, &fault, sizeof(fault)) != (ssize_t)sizeof(fault))
+		return NULL;
+	provider->found = get(provider->map);
+	copy.dst = fault.arg.pagefault.address & ~(uint64_t)(PAGE - 1);
+	ioctl(provider->faults, UFFDIO_COPY, &copy);
+	return NULL;
+}
+
+/* An update whose value isn't there before another command has been answered. Who may not provide memory just does
+ * both. */
+static void provided(void)
+{
+	uint64_t *value = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .range = { (uintptr_t)value, PAGE }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct provider provider = { .map = make(77), .faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC) };
+	int fd = make(5);
+	uint32_t key = 0;
+	pthread_t thread;
+
+	alarm(60); /* a supervisor that waits for itself */
+	if (provider.faults >= 0) {
+		ioctl(provider.faults, UFFDIO_API, &api);
+		ioctl(provider.faults, UFFDIO_REGISTER, &range);
+		pthread_create(&thread, NULL, provide, &provider);
+	} else {
+		*value = 1234;
+		provider.found = get(provider.map);
+	}
+	for (int i = 0; i < 100; i++) /* the only caller */
+		get(fd);
+	say("update by memory that is provided", elem(ABI_MAP_UPDATE_ELEM, fd, &key, value, 0));
+	if (provider.faults >= 0)
+		pthread_join(thread, NULL);
+	say("who provided it found", provider.found);
+	say("the value", get(fd));
+	alarm(0);
+	close(provider.faults);
+	close(provider.map);
+	close(fd);
+	munmap(value, PAGE);
+}
+
+/* The value, asked for among commands that let the supervisor's threads change places. */
+static int64_t get_by_all(int fd)
+{
+	int64_t value = get(fd);
+
+	for (int i = 0; i < 20 && value >= 0; i++) {
+		close(make(1));
+		value = get(fd);
+	}
+	return value;
+}
+
+/* Two children, one after the other, and the second with the number of the first if it may have that. */
+static void numbers_again(void)
+{
+	int fd = make(5), status;
+	pid_t number = fork(), second;
+	struct {
+		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+			set_tid_size;
+	} clone = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&number, .set_tid_size = 1 };
+
+	if (number == 0)
+		_exit((int)get_by_all(fd));
+	waitpid(number, &status, 0);
+	say("a child's", WEXITSTATUS(status));
+	second = (pid_t)syscall(SYS_clone3, &clone, sizeof(clone));
+	if (second < 0)
+		second = fork();
+	if (second == 0) {
+		close(fd);
+		_exit(make(9) == fd ? (int)get_by_all(fd) : 1);
+	}
+	waitpid(second, &status, 0);
+	say("a second child's", WEXITSTATUS(status));
+	close(fd);
+}
+
 static int64_t map_at(void **at, int prot, int flags, int fd, off_t offset)
 {
 	*at = mmap(NULL, PAGE, prot, flags, fd, offset);
@@ -460,7 +636,10 @@ static int rows(const char *directory)
 {
 	elements();
 	pointers();
+	places();
+	provided();
 	descriptors();
+	numbers_again();
 	pins(directory);
 	ids();
 	mappings();
