@@ -99,7 +99,7 @@ static int pin(struct process_slots *p, int fd)
 static int64_t take_slot(struct process_slots *p)
 {
 	int64_t slot;
-	int error, fd = region_reopen(p->region);
+	int error, fd = region_reopen(p->region, O_RDWR);
 
 	if (fd < 0)
 		return fd;

@@ -347,8 +347,9 @@ static int open_for_path(const char *path)
 	return error;
 }
 
-/* A description of our own for the file behind fd, so that locks and offsets of the caller's are not shared. */
-static int reopen(int fd, bool read_only)
+/* A description of our own for the file behind fd, so that locks and offsets of the caller's are not shared. mode:
+ * open(2)'s. */
+static int reopen(int fd, int mode)
 {
 	struct stat st;
 	char path[32];
@@ -359,18 +360,18 @@ static int reopen(int fd, bool read_only)
 	if (!S_ISREG(st.st_mode)) /* opening a pipe would wait for its other end */
 		return -EINVAL;
 	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
-	own = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	own = open(path, mode | O_CLOEXEC);
 	return own < 0 ? -errno : own;
 }
 
-int region_reopen(const struct region *region)
+int region_reopen(const struct region *region, int mode)
 {
 	struct region again = *region;
 	struct stat st;
 
 	if (!names_file(region, &st))
 		return -ENOMEM;
-	again.fd = reopen(region->fd, false);
+	again.fd = reopen(region->fd, mode);
 	if (again.fd < 0 || names_file(&again, &st))
 		return again.fd;
 	close(again.fd); /* ours was closed between the two */
@@ -388,7 +389,7 @@ static int open_file(enum region_kind kind, const char *path, int fd)
 		own = memfd_create("bpf-map", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		return own < 0 ? -errno : own;
 	}
-	own = reopen(fd, false);
+	own = reopen(fd, O_RDWR);
 	if (own >= 0 && (fstat(own, &st) != 0 || st.st_size != 0)) {
 		close(own);
 		return -EINVAL;
@@ -510,7 +511,7 @@ int region_attach(struct region *region, int fd, bool read_only, struct region_l
 	struct stat st;
 	int error = -EINVAL;
 
-	*region = (struct region){ .fd = reopen(fd, read_only), .read_only = read_only };
+	*region = (struct region){ .fd = reopen(fd, read_only ? O_RDONLY : O_RDWR), .read_only = read_only };
 	if (region->fd < 0)
 		return region->fd;
 	if (!note_file(region) && names_file(region, &st) && st.st_size >= REGION_PAGE &&

@@ -117,9 +117,9 @@ void region_close(struct region *region);
 
 /* Whether the program has not closed the region's descriptor. */
 bool region_fd_is_ours(const struct region *region);
-/* A further description of a shared region's file, open for writing: its descriptor, -ENOMEM if the program has closed
- * the region's, or open(2)'s error. */
-int region_reopen(const struct region *region);
+/* A further description of a shared region's file; mode: open(2)'s. Its descriptor, -ENOMEM if the program has closed the
+ * region's, or open(2)'s error. */
+int region_reopen(const struct region *region, int mode);
 
 /* Obtains the memory of [offset, offset + size), and of what lies with it in the same 256 KiB. 0 or -ENOMEM.
  * Idempotent, any thread; not for read-only regions. Cheap when it was called for the same memory before. */

@@ -365,54 +365,83 @@ static inline int read_attr(union command_attr *attr, void *user, unsigned size)
 	return usercopy_in(attr, user, size);
 }
 
-static long run(int cmd, void *user, unsigned size)
+static long dispatch(int cmd, const union command_attr *attr, void *user, unsigned size)
 {
-	union command_attr attr;
-	int error = read_attr(&attr, user, size);
-
-	if (error)
-		return error;
 	switch (cmd) {
 	case BPF_MAP_CREATE:
-		return command_create(&attr);
+		return command_create(attr);
 	case BPF_MAP_LOOKUP_ELEM:
-		return command_lookup(&attr);
+		return command_lookup(attr);
 	case BPF_MAP_UPDATE_ELEM:
-		return command_update(&attr);
+		return command_update(attr);
 	case BPF_MAP_DELETE_ELEM:
-		return command_delete(&attr);
+		return command_delete(attr);
 	case BPF_MAP_GET_NEXT_KEY:
-		return command_next_key(&attr);
+		return command_next_key(attr);
 	case BPF_MAP_LOOKUP_AND_DELETE_ELEM:
-		return command_lookup_and_delete(&attr);
+		return command_lookup_and_delete(attr);
 	case BPF_MAP_FREEZE:
-		return command_freeze(&attr);
+		return command_freeze(attr);
 	case BPF_MAP_LOOKUP_BATCH:
-		return command_batch(BATCH_LOOKUP, &attr, user);
+		return command_batch(BATCH_LOOKUP, attr, user);
 	case BPF_MAP_LOOKUP_AND_DELETE_BATCH:
-		return command_batch(BATCH_LOOKUP_AND_DELETE, &attr, user);
+		return command_batch(BATCH_LOOKUP_AND_DELETE, attr, user);
 	case BPF_MAP_UPDATE_BATCH:
-		return command_batch(BATCH_UPDATE, &attr, user);
+		return command_batch(BATCH_UPDATE, attr, user);
 	case BPF_MAP_DELETE_BATCH:
-		return command_batch(BATCH_DELETE, &attr, user);
+		return command_batch(BATCH_DELETE, attr, user);
 	case BPF_OBJ_GET_INFO_BY_FD:
-		return command_info(&attr, user);
+		return command_info(attr, user);
 	case BPF_OBJ_PIN:
-		return command_pin(&attr);
+		return command_pin(attr);
 	case BPF_OBJ_GET:
-		return command_get(&attr);
+		return command_get(attr);
 	case BPF_MAP_GET_NEXT_ID:
-		return command_map_next_id(&attr, user);
+		return command_map_next_id(attr, user);
 	case BPF_MAP_GET_FD_BY_ID:
-		return command_map_by_id(&attr);
+		return command_map_by_id(attr);
 	case BPF_BTF_GET_NEXT_ID:
-		return command_btf_next_id(&attr, user);
+		return command_btf_next_id(attr, user);
 	case BPF_BTF_GET_FD_BY_ID:
-		return command_btf_by_id(&attr);
+		return command_btf_by_id(attr);
 	case BPF_BTF_LOAD:
-		return command_btf_load(&attr, user, size);
+		return command_btf_load(attr, user, size);
 	default:
 		return -EINVAL;
+	}
+}
+
+/* Mends what kept a command from getting a descriptor or memory. Whether that can help, and the command can be run again
+ * from the beginning: it has done nothing, but for a batch, which may have come some way. What it stored it stores again; what
+ * it deleted is gone. */
+static bool can_repeat(int cmd, void *user, long result)
+{
+	__u32 done = 0;
+
+	if (result == -EMFILE) {
+		fd_make_room(); /* the kernel's maps have no descriptors of their own */
+		return true;
+	}
+	if (!fd_drop_lost())
+		return false;
+	if (cmd == BPF_MAP_DELETE_BATCH || cmd == BPF_MAP_LOOKUP_AND_DELETE_BATCH)
+		usercopy_in(&done, field_of(user, offsetof(union command_attr, batch.count)), sizeof(done));
+	return !done;
+}
+
+static long run(int cmd, void *user, unsigned size)
+{
+	enum { REPEATS = 2 };
+	union command_attr attr;
+	long result = read_attr(&attr, user, size);
+
+	if (result)
+		return result;
+	for (int i = 0;; i++) {
+		result = dispatch(cmd, &attr, user, size);
+		if (__builtin_expect(result != -EMFILE && result != -ENOMEM, 1) || i == REPEATS ||
+		    !can_repeat(cmd, user, result))
+			return result;
 	}
 }
 
@@ -420,11 +449,6 @@ long usermap_bpf(int cmd, void *attr, unsigned size)
 {
 	long result = run(cmd, attr, size);
 
-	/* The kernel's maps have no descriptors of their own. Nothing has been done yet by a command that ends so. */
-	for (int i = 0; __builtin_expect(result == -EMFILE, 0) && i < 2; i++) {
-		fd_make_room();
-		result = run(cmd, attr, size);
-	}
 	if (__builtin_expect(result < 0, 0)) {
 		errno = (int)-result;
 		return -1;

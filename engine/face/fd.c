@@ -12,7 +12,8 @@
  * Nobody tells the library when the last descriptor is closed. Commands that make descriptors look for handles whose file
  * nobody holds, take them out of both tables, let a grace period pass (a command runs inside a read-side section), and end
  * them. A handle can be ended at any time, as a descriptor that is used again attaches again. So if handles become many
- * (a listing opens every map there is), those of which this process has no descriptor are ended too.
+ * (a listing opens every map there is), those of which this process has no descriptor are ended too. And so are those
+ * whose own descriptor was closed by a program that closes whatever it doesn't know, when they need it (fd_drop_lost).
  */
 #include "face/fd.h"
 
@@ -295,12 +296,12 @@ int fd_enter(int fd, const void *user_key, struct fd_map *found)
  * no memory, or no descriptor. */
 static void *hold_map(const struct usermap *map)
 {
-	int fd = mapfile_reopen(map->region.fd, O_RDONLY);
+	int fd = region_reopen(&map->region, O_RDONLY);
 	void *page = MAP_FAILED;
 
 	if (fd < 0)
 		return NULL;
-	if (region_fd_is_ours(&map->region) && mapfile_hold(fd) == 0)
+	if (mapfile_hold(fd) == 0)
 		page = mmap(NULL, REGION_PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
 	return page == MAP_FAILED ? NULL : page;
@@ -516,6 +517,24 @@ static struct fd_entry *unlink_unseen(void)
 	return dead;
 }
 
+/* Unlinks handles whose descriptor the program has closed. Called with the lock held. */
+static struct fd_entry *unlink_lost(void)
+{
+	struct fd_entry *dead = NULL, *entry;
+
+	for (unsigned n = 0; n < BUCKETS; n++) {
+		_Atomic(struct fd_entry *) *link = &buckets[n];
+
+		while ((entry = atomic_load_explicit(link, memory_order_relaxed))) {
+			if (!region_fd_is_ours(&entry->map->region) && !is_shared(entry))
+				unlink_entry(link, entry, &dead);
+			else
+				link = &entry->next;
+		}
+	}
+	return dead;
+}
+
 static struct fd_entry *unlink_scanned(void)
 {
 	struct fd_entry *dead;
@@ -530,19 +549,9 @@ static struct fd_entry *unlink_scanned(void)
 	return dead;
 }
 
-static void collect(bool unseen)
+/* Ends handles that were unlinked. Not inside a section, which a grace period would wait for. */
+static void end_all(struct fd_entry *dead)
 {
-	struct fd_entry *dead;
-
-	if (thread_in_section()) /* which a grace period would wait for */
-		return;
-	if (unseen) {
-		dead = unlink_scanned();
-	} else {
-		lock_table();
-		dead = unlink_unused();
-		unlock_table();
-	}
 	if (dead)
 		reclaim_wait();
 	while (dead) {
@@ -553,6 +562,37 @@ static void collect(bool unseen)
 		mem_free(dead, sizeof(*dead));
 		dead = next;
 	}
+}
+
+static void collect(bool unseen)
+{
+	struct fd_entry *dead;
+
+	if (thread_in_section())
+		return;
+	if (unseen) {
+		dead = unlink_scanned();
+	} else {
+		lock_table();
+		dead = unlink_unused();
+		unlock_table();
+	}
+	end_all(dead);
+}
+
+bool fd_drop_lost(void)
+{
+	struct fd_entry *lost;
+	bool any;
+
+	if (thread_in_section())
+		return false;
+	lock_table();
+	lost = unlink_lost();
+	unlock_table();
+	any = lost;
+	end_all(lost);
+	return any;
 }
 
 void fd_collect(void)

@@ -47,4 +47,8 @@ void fd_collect(void);
  * new are spared the first time. */
 void fd_make_room(void);
 
+/* Ends handles whose own descriptor the program has closed, so that they can't get memory any more. The next command
+ * attaches again, by the program's descriptor. Whether there were any. */
+bool fd_drop_lost(void);
+
 #endif

@@ -25,7 +25,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <usermap/bpf.h>
 
@@ -43,21 +42,6 @@
 #ifndef MAP_TYPE
 #define MAP_TYPE 0xf
 #endif
-
-/* A description of our own of the map's file. */
-static int open_again(const struct usermap *map, int mode)
-{
-	struct stat st;
-	int fd = mapfile_reopen(map->region.fd, mode);
-
-	if (fd < 0)
-		return fd;
-	/* the program may have closed the region's descriptor, and have something else there */
-	if (fstat(fd, &st) == 0 && st.st_dev == map->region.device && st.st_ino == map->region.inode)
-		return fd;
-	close(fd);
-	return -ENOMEM;
-}
 
 static int lock_writers(int fd, int command, short type)
 {
@@ -88,7 +72,7 @@ int freeze_map(struct usermap *map, bool may_write)
 		return -EBUSY;
 	if (!(map->map_flags & BPF_F_MMAPABLE) || map->region.fd < 0)
 		return set_frozen(map);
-	fd = open_again(map, O_RDWR);
+	fd = region_reopen(&map->region, O_RDWR);
 	if (fd < 0)
 		return fd;
 	error = lock_writers(fd, F_OFD_SETLK, F_WRLCK);
@@ -147,7 +131,7 @@ static int check_map(const struct usermap *map, const struct mapping *m, unsigne
 /* The description that a mapping is to have. A descriptor, or -errno. */
 static int describe(const struct usermap *map, bool writing)
 {
-	int fd = open_again(map, writing ? O_RDWR : O_RDONLY);
+	int fd = region_reopen(&map->region, writing ? O_RDWR : O_RDONLY);
 	int error = fd < 0 ? fd : mapfile_hold(fd);
 
 	if (!error && writing)
@@ -183,6 +167,7 @@ static int enter_checked(int fd, const struct mapping *m, struct fd_map *found)
 static int map_values(int fd, struct mapping *m)
 {
 	struct fd_map found;
+	void *at;
 	int own, error = enter_checked(fd, m, &found);
 
 	if (error)
@@ -191,8 +176,11 @@ static int map_values(int fd, struct mapping *m)
 	fd_leave();
 	if (own < 0)
 		return own;
-	m->addr = mmap(m->addr, m->length, m->prot, m->flags, own, m->offset);
-	error = m->addr == MAP_FAILED ? -errno : 0;
+	at = mmap(m->addr, m->length, m->prot, m->flags, own, m->offset);
+	if (at == MAP_FAILED)
+		error = -errno;
+	else
+		m->addr = at;
 	close(own);
 	return error;
 }
@@ -223,6 +211,8 @@ void *usermap_bpf_mmap(void *addr, size_t length, int prot, int flags, int fd, o
 	if (flags & MAP_ANONYMOUS) /* then the kernel doesn't look at the descriptor */
 		return mmap(addr, length, prot, flags, fd, offset);
 	error = map_values(fd, &m);
+	if (error == -ENOMEM && fd_drop_lost())
+		error = map_values(fd, &m);
 	if (!error)
 		return m.addr;
 	errno = -error;

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <unistd.h>
 #include <usermap/usermap.h>
 
@@ -173,16 +172,14 @@ int usermap_open(const char *path, const struct usermap_opts *opts, struct userm
 
 int usermap_get_fd(const struct usermap *map)
 {
-	char path[32];
 	uint32_t id;
 	int fd, error;
 
 	if (map->region.fd < 0)
 		return -EINVAL;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", map->region.fd);
-	fd = open(path, (map->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	fd = region_reopen(&map->region, map->read_only ? O_RDONLY : O_RDWR);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	/* A map of the command face: the descriptor serves that face too. relaxed: written before the map was handed
 	 * out */
 	id = atomic_load_explicit(&map->region.header->id, memory_order_relaxed);

@@ -156,7 +156,8 @@ USERMAP_API int usermap_create(enum bpf_map_type type, const char *name, __u32 k
 USERMAP_API int usermap_open(const char *path, const struct usermap_opts *opts, struct usermap **map);
 USERMAP_API int usermap_open_fd(int fd, const struct usermap_opts *opts, struct usermap **map);
 
-/* A descriptor of a shared map's file, to hand to another process; the caller closes it. -EINVAL for a private map. */
+/* A descriptor of a shared map's file, to hand to another process; the caller closes it. -EINVAL for a private map;
+ * -ENOMEM: the program has closed the library's own. */
 USERMAP_API int usermap_get_fd(const struct usermap *map);
 
 /* Ends the handle; NULL is allowed. A private map is gone, a shared one lives in its file. No call on the handle, and

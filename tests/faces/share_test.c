@@ -330,6 +330,28 @@ static void handle_outlives_the_descriptor(void **state)
 
 static atomic_bool done;
 
+static void part_closes_everything(void)
+{
+	struct usermap_opts opts = { .sz = sizeof(opts), .memory = USERMAP_MEMORY_SHARED };
+	struct usermap *map;
+	int null = open("/dev/null", O_RDONLY);
+
+	CHECK(usermap_create(BPF_MAP_TYPE_HASH, "shared", 4, 8, 10, &opts, &map) == 0);
+	closefrom(null + 1);
+	for (int i = 0; i < 8; i++) /* one gets the number that the library had */
+		CHECK(dup(null) > null);
+	CHECK(usermap_get_fd(map) == -ENOMEM);
+	usermap_close(map);
+	for (int i = 0; i < 8; i++)
+		CHECK(close(null + 1 + i) == 0);
+}
+
+static void a_handle_s_descriptor_is_never_another_file(void **state)
+{
+	(void)state;
+	in_child(part_closes_everything);
+}
+
 static void *look_up(void *arg)
 {
 	int fd = *(int *)arg;
@@ -384,6 +406,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(many_closed_maps_are_collected),
 		cmocka_unit_test(map_in_a_sockets_queue_is_kept),
 		cmocka_unit_test(descriptor_of_a_killed_process_does_not_count),
+		cmocka_unit_test(a_handle_s_descriptor_is_never_another_file),
 		cmocka_unit_test(handle_outlives_the_descriptor),
 		cmocka_unit_test(commands_race_with_collection),
 	};

@@ -485,7 +485,7 @@ static void a_slots_next_holder_is_another(void **state)
 static void join_when_all_slots_are_held_is_ENOMEM(void **state)
 {
 	struct flock all = { .l_type = F_WRLCK, .l_start = (off_t)1 << 50 };
-	int fd = region_reopen(&region);
+	int fd = region_reopen(&region, O_RDWR);
 
 	(void)state;
 	assert_true(fd >= 0);
