@@ -496,29 +496,20 @@ static void mark_seen(int fd, uint64_t cookie, void *ctx)
 		atomic_store_explicit(&entry->seen, true, memory_order_relaxed);
 }
 
-/* Unlinks what was neither seen nor is new. Called with the lock held. */
-static struct fd_entry *unlink_unseen(void)
+/* Neither seen nor new. */
+static bool is_unseen(struct fd_entry *entry)
 {
-	struct fd_entry *dead = NULL, *entry;
-	unsigned left;
-
-	for (unsigned n = 0; n < BUCKETS; n++) {
-		_Atomic(struct fd_entry *) *link = &buckets[n];
-
-		while ((entry = atomic_load_explicit(link, memory_order_relaxed))) {
-			if (!atomic_exchange_explicit(&entry->seen, false, memory_order_relaxed) && !is_shared(entry))
-				unlink_entry(link, entry, &dead);
-			else
-				link = &entry->next;
-		}
-	}
-	left = atomic_load_explicit(&n_entries, memory_order_relaxed);
-	atomic_store_explicit(&many, 2 * left, memory_order_relaxed);
-	return dead;
+	return !atomic_exchange_explicit(&entry->seen, false, memory_order_relaxed);
 }
 
-/* Unlinks handles whose descriptor the program has closed. Called with the lock held. */
-static struct fd_entry *unlink_lost(void)
+/* The program has closed the handle's descriptor. */
+static bool is_lost(struct fd_entry *entry)
+{
+	return !region_fd_is_ours(&entry->map->region);
+}
+
+/* Unlinks what can go and no native handle shares. Called with the lock held. */
+static struct fd_entry *unlink_all(bool (*can_go)(struct fd_entry *entry))
 {
 	struct fd_entry *dead = NULL, *entry;
 
@@ -526,7 +517,7 @@ static struct fd_entry *unlink_lost(void)
 		_Atomic(struct fd_entry *) *link = &buckets[n];
 
 		while ((entry = atomic_load_explicit(link, memory_order_relaxed))) {
-			if (!region_fd_is_ours(&entry->map->region) && !is_shared(entry))
+			if (can_go(entry) && !is_shared(entry))
 				unlink_entry(link, entry, &dead);
 			else
 				link = &entry->next;
@@ -538,13 +529,16 @@ static struct fd_entry *unlink_lost(void)
 static struct fd_entry *unlink_scanned(void)
 {
 	struct fd_entry *dead;
+	unsigned left;
 
 	thread_read_lock();
 	fd_scan(mark_seen,
 		NULL); /* if it fails, for want of a descriptor, what isn't marked will be attached to again */
 	thread_read_unlock();
 	lock_table();
-	dead = unlink_unseen();
+	dead = unlink_all(is_unseen);
+	left = atomic_load_explicit(&n_entries, memory_order_relaxed);
+	atomic_store_explicit(&many, 2 * left, memory_order_relaxed);
 	unlock_table();
 	return dead;
 }
@@ -588,7 +582,7 @@ bool fd_drop_lost(void)
 	if (thread_in_section())
 		return false;
 	lock_table();
-	lost = unlink_lost();
+	lost = unlink_all(is_lost);
 	unlock_table();
 	any = lost;
 	end_all(lost);
