@@ -272,6 +272,8 @@ def normal(text):
         text = own_maps(text)
     text = re.sub(r"(?:\n\tpinned \S+)+", lambda found: "\n".join(sorted(found[0].split("\n"))), text)
     text = re.sub(r'(?<="pinned": \[)[^]]+', lambda found: ", ".join(sorted(found[0].split(", "))), text)
+    # which bpftool leaves there from another map of the list
+    text = re.sub(r'\n\tbtf_id \d+|, "btf_id": ?\d+', "", text)
     text = re.sub(r"^\d+: ", "ID: ", text, flags=re.MULTILINE)
     text = re.sub(r"\bid \d+", "id ID", re.sub(r'"id": ?\d+', '"id":ID', text))
     text = re.sub(r"memlock \d+B", "memlock nB", re.sub(r'"bytes_memlock": ?\d+', '"bytes_memlock":n', text))

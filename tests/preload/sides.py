@@ -27,13 +27,16 @@ class Side:
         self.env = dict(os.environ, LC_ALL="C")
 
     def run(self, words):
-        return subprocess.run(self.prefix + words, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        # replaced: what isn't UTF-8; other programs' maps may have such names
+        return subprocess.run(self.prefix + words, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              errors="replace")
 
 
 def mount_bpffs():
     while subprocess.run(["umount", BPFFS], capture_output=True).returncode == 0:
         pass
-    subprocess.run(["mount", "-t", "bpf", "bpf", BPFFS], check=True)
+    if subprocess.run(["mount", "-t", "bpf", "bpf", BPFFS]).returncode:
+        sys.exit(SKIPPED)
 
 
 def ask_kernel(*arguments):
@@ -42,8 +45,10 @@ def ask_kernel(*arguments):
     program = str(pathlib.Path(sys.argv[0]).resolve())
     asked = subprocess.run(["unshare", "--mount", "--propagation", "private", sys.executable, program, "--kernel", *arguments],
                            capture_output=True, text=True)
-    if asked.returncode:
+    if asked.returncode == SKIPPED or asked.stderr.startswith("unshare:"):
         skip(f"the kernel can't be asked: {asked.stderr}")
+    if asked.returncode:
+        sys.exit(f"asking the kernel failed: {asked.stderr}")
     return json.loads(asked.stdout)
 
 
