@@ -43,6 +43,7 @@
 #include "face/mapfile.h"
 
 #define NAME_SIZE 32
+#define MODE	  0666 /* whoever is sent a descriptor may reopen it: see mapfile.c */
 #define KINDS	  2
 /* Ids are in 1..IDS, as the kernel's. */
 #define IDS	    (INT_MAX - 1u)
@@ -115,7 +116,7 @@ int registry_create(enum registry_kind kind)
 		return fd;
 	if (fd < 0)
 		return -errno;
-	fchmod(fd, 0666); /* can't fail on a file just made */
+	fchmod(fd, MODE); /* can't fail on a file just made */
 	return registry_lowest(fd);
 }
 
@@ -249,9 +250,13 @@ static bool is_dead(int fd)
 /* Opens an entry, and removes it if it's dead. A descriptor, or -errno. Between mapfile_ask_begin and _end. */
 static int open_asked(int dir, const char *name)
 {
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	const int how = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
+	int fd = openat(dir, name, how);
 	bool dead;
 
+	/* a program may have changed its map's mode; who can't open an entry would never know that it's dead */
+	if (fd < 0 && errno == EACCES && fchmodat(dir, name, MODE, 0) == 0)
+		fd = openat(dir, name, how);
 	if (fd < 0)
 		return -errno;
 	dead = is_dead(fd);

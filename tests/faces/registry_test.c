@@ -225,6 +225,26 @@ static void part_nobody(void)
 	CHECK(unlink(in_registry("pin/sys/fs/bpf/shared")) == 0 && count_maps() == 0);
 }
 
+/* What becomes of an entry that its own user may not open. */
+static void part_changes_mode(void)
+{
+	int fd;
+
+	become_nobody();
+	fd = make(0);
+	CHECK(fd >= 0 && fchmod(fd, 0) == 0);
+	CHECK(count_maps() == 1);
+	CHECK(fchmod(fd, 0) == 0);
+	close(fd);
+	CHECK(count_maps() == 0);
+}
+
+static void an_entry_of_any_mode_is_collected(void **state)
+{
+	(void)state;
+	in_child(part_changes_mode);
+}
+
 static void users_have_their_own(void **state)
 {
 	(void)state;
@@ -420,6 +440,7 @@ int main(void)
 		cmocka_unit_test(exit_leaves_nothing_but_pins),
 		cmocka_unit_test(a_childs_exit_leaves_the_parents_maps),
 		cmocka_unit_test(users_have_their_own),
+		cmocka_unit_test(an_entry_of_any_mode_is_collected),
 		cmocka_unit_test(unpin_takes_pins_alone),
 		cmocka_unit_test(a_listing_takes_few_descriptors),
 		cmocka_unit_test(a_native_handle_keeps_the_map),
