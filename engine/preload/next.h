@@ -29,6 +29,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(off_t) == 8 && sizeof(struct stat) == sizeof(struct stat64), "both names are one function");
@@ -60,6 +61,16 @@ NEXT(void *, mmap, (void *at, size_t size, int prot, int flags, int fd, off_t of
      (at, size, prot, flags, fd, offset))
 SAME(mmap64, mmap)
 NEXT(int, unshare, (int flags), (flags))
+NEXT(ssize_t, write, (int fd, const void *from, size_t size), (fd, from, size))
+NEXT(ssize_t, pwrite, (int fd, const void *from, size_t size, off_t at), (fd, from, size, at))
+SAME(pwrite64, pwrite)
+NEXT(int, ftruncate, (int fd, off_t size), (fd, size))
+SAME(ftruncate64, ftruncate)
+NEXT(int, fallocate, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size))
+SAME(fallocate64, fallocate)
+NEXT(int, posix_fallocate, (int fd, off_t at, off_t size), (fd, at, size))
+SAME(posix_fallocate64, posix_fallocate)
+NEXT(int, fchmod, (int fd, mode_t mode), (fd, mode))
 NEXT(int, fclose, (FILE * file), (file))
 NEXT(FILE *, freopen, (const char *path, const char *mode, FILE *file), (path, mode, file))
 SAME(freopen64, freopen)
@@ -111,6 +122,10 @@ SAME(lstat64, lstat)
 NEXT(int, fstatat, (int at, const char *path, struct stat *st, int flags), (at, path, st, flags))
 SAME(fstatat64, fstatat)
 NEXT(int, statx, (int at, const char *path, int flags, unsigned mask, struct statx *st), (at, path, flags, mask, st))
+NEXT(ssize_t, getxattr, (const char *path, const char *name, void *value, size_t size), (path, name, value, size))
+NEXT(ssize_t, lgetxattr, (const char *path, const char *name, void *value, size_t size), (path, name, value, size))
+NEXT(ssize_t, listxattr, (const char *path, char *list, size_t size), (path, list, size))
+NEXT(ssize_t, llistxattr, (const char *path, char *list, size_t size), (path, list, size))
 
 /* Signals. */
 NEXT(int, sigaction, (int sig, const struct sigaction *act, struct sigaction *old), (sig, act, old))

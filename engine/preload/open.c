@@ -26,7 +26,7 @@ static int open_at(int at, const char *path, int flags, mode_t mode)
 
 	if (fd >= 0)
 		return fd;
-	path = pin_to_open(at, path, buffer);
+	path = pin_to_open(at, path, flags & O_CREAT, buffer);
 	return path ? next_openat(at, path, flags, mode) : -1;
 }
 
@@ -73,7 +73,7 @@ static FILE *our_fopen(const char *path, const char *mode)
 	if (mode[0] == 'r' && !strchr(mode, '+'))
 		fd = fdinfo_open(path, strchr(mode, 'e') ? O_CLOEXEC : 0);
 	if (fd < 0) {
-		path = pin_to_open(AT_FDCWD, path, buffer);
+		path = pin_to_open(AT_FDCWD, path, mode[0] != 'r', buffer);
 		return path ? next_fopen(path, mode) : NULL;
 	}
 	file = fdopen(fd, mode);

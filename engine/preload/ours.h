@@ -30,8 +30,11 @@ int our_sigaction(int sig, const struct sigaction *act, struct sigaction *old);
 /* proc.c. A descriptor of what /proc/PID/fdinfo/N should say, if `path` is that and N is a map's or BTF's; -1 else. */
 int fdinfo_open(const char *path, int flags);
 
-/* pins.c. What to open in the place of `path`; NULL with errno set if it's a pin, which can't be opened. */
-const char *pin_to_open(int at, const char *path, char *buffer);
+/* pins.c. What to open in the place of `path`; NULL with errno set if it's a pin, which can't be opened, or would be a file
+ * among pins. */
+const char *pin_to_open(int at, const char *path, bool creates, char *buffer);
+/* What to look at in the place of `path`. */
+const char *pin_to_read(int at, const char *path, char *buffer);
 /* Where a directory's pins are in the tree; false: it isn't there on the disk either. */
 bool pin_mirrored(const char *path, char *buffer);
 

@@ -56,16 +56,30 @@ ON_PLAIN_PATH(int, mkdir, (const char *path, mode_t mode), (path, mode));
 ON_PATH(int, mkdirat, (int at, const char *path, mode_t mode), (at, path, mode));
 ON_PLAIN_PATH(int, rmdir, (const char *path), (path));
 ON_PLAIN_PATH(DIR *, opendir, (const char *path), (path));
+/* ls -l asks for these. */
+ON_PLAIN_PATH(ssize_t, getxattr, (const char *path, const char *name, void *value, size_t size),
+	      (path, name, value, size));
+ON_PLAIN_PATH(ssize_t, lgetxattr, (const char *path, const char *name, void *value, size_t size),
+	      (path, name, value, size));
+ON_PLAIN_PATH(ssize_t, listxattr, (const char *path, char *list, size_t size), (path, list, size));
+ON_PLAIN_PATH(ssize_t, llistxattr, (const char *path, char *list, size_t size), (path, list, size));
 
-/* Open: only directories can be opened by a pin directory's names; a pin gives what the kernel's gives. */
-const char *pin_to_open(int at, const char *path, char *buffer)
+const char *pin_to_read(int at, const char *path, char *buffer)
+{
+	return actual_at(at, path, buffer);
+}
+
+/* Open: only directories can be opened by a pin directory's names; a pin gives what the kernel's gives, and other files
+ * aren't made there. */
+const char *pin_to_open(int at, const char *path, bool creates, char *buffer)
 {
 	const char *found = actual_at(at, path, buffer);
 	struct stat st;
+	bool exists = found != path && next_lstat(found, &st) == 0;
 
-	if (found == path || next_lstat(found, &st) || !S_ISREG(st.st_mode))
+	if (found == path || (exists ? !S_ISREG(st.st_mode) : !creates || errno != ENOENT))
 		return found;
-	errno = EIO;
+	errno = exists ? EIO : EACCES;
 	return NULL;
 }
 

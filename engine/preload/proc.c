@@ -202,13 +202,14 @@ static const char *kernels_link(const char *path)
 static ssize_t our_readlinkat(int at, const char *path, char *buffer, size_t size)
 {
 	int error = errno;
+	char actual[PATH_MAX];
 	const char *text =
 		size && size <= INT_MAX ? kernels_link(path) : NULL; /* a size that isn't the kernel's EINVAL */
 	size_t length;
 
 	errno = error;
 	if (!text)
-		return next_readlinkat(at, path, buffer, size);
+		return next_readlinkat(at, pin_to_read(at, path, actual), buffer, size);
 	length = strlen(text) < size ? strlen(text) : size;
 	memcpy(buffer, text, length);
 	return (ssize_t)length;

@@ -426,6 +426,28 @@ static void flags_and_offset_are_a_map_s(void **state)
 
 /* Descriptors that aren't maps'. */
 
+/* What would change a file is refused by a map, which stays as it is. */
+static void a_map_is_no_file_to_write(void **state)
+{
+	int fd = make(1);
+	char bytes[4] = "none";
+
+	(void)state;
+	assert_true(write(fd, bytes, 4) == -1 && errno == EINVAL);
+	assert_true(pwrite(fd, bytes, 4, 0) == -1 && errno == ESPIPE);
+	assert_true(ftruncate(fd, 0) == -1 && errno == EINVAL);
+	assert_true(fallocate(fd, 0, 0, 4096) == -1 && errno == ENODEV);
+	assert_int_equal(posix_fallocate(fd, 0, 4096), ENODEV);
+	assert_true(fchmod(fd, 0) == -1 && errno == EOPNOTSUPP);
+	assert_int_equal(get(fd), 1);
+	assert_int_equal(put(fd, 2), 0);
+	close(fd);
+	fd = make_with(ABI_F_RDONLY);
+	assert_true(write(fd, bytes, 4) == -1 && errno == EBADF);
+	assert_true(fallocate(fd, 0, 0, 4096) == -1 && errno == EBADF);
+	close(fd);
+}
+
 static void nothing_happens_to_a_file(void **state)
 {
 	char name[] = "/tmp/usermap-preload-XXXXXX", text[8] = { 0 };
@@ -528,6 +550,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_forked_child_has_the_map),
 		cmocka_unit_test(an_executed_program_has_the_map),
 		cmocka_unit_test(flags_and_offset_are_a_map_s),
+		cmocka_unit_test(a_map_is_no_file_to_write),
 		cmocka_unit_test(nothing_happens_to_a_file),
 		cmocka_unit_test(others_are_EINVAL),
 		cmocka_unit_test(a_file_is_mapped_as_ever),

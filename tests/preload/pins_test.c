@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/xattr.h>
 
 #include "../faces/child.h"
 #include "client.h"
@@ -112,6 +113,34 @@ static void a_pin_can_t_be_opened(void **state)
 	assert_int_equal(open(b, O_RDONLY), -1);
 	assert_int_equal(errno, ENOENT);
 	assert_int_equal(pinned(a), 1);
+}
+
+static void no_other_file_is_made(void **state)
+{
+	(void)state;
+	assert_int_equal(open(b, O_CREAT | O_WRONLY, 0600), -1);
+	assert_int_equal(errno, EACCES);
+	assert_null(fopen(b, "w"));
+	assert_int_equal(errno, EACCES);
+	pin(1, b);
+	assert_int_equal(pinned(b), 1);
+}
+
+/* What is asked of files that may be links or have lists of access: by realpath and ls -l. */
+static void a_pin_is_found_by_whoever_asks(void **state)
+{
+	char bytes[64];
+
+	(void)state;
+	pin(1, a);
+	assert_int_equal(readlink(a, bytes, sizeof(bytes)), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(getxattr(a, "user.none", bytes, sizeof(bytes)), -1);
+	assert_int_not_equal(errno, ENOENT);
+	assert_int_equal(lgetxattr(a, "user.none", bytes, sizeof(bytes)), -1);
+	assert_int_not_equal(errno, ENOENT);
+	assert_true(listxattr(a, bytes, sizeof(bytes)) >= 0 || errno != ENOENT);
+	assert_true(llistxattr(a, bytes, sizeof(bytes)) >= 0 || errno != ENOENT);
 }
 
 static void unlinking_is_unpinning(void **state)
@@ -346,6 +375,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_pin_is_an_empty_file, begin, end),
 		cmocka_unit_test_setup_teardown(a_pin_can_t_be_opened, begin, end),
+		cmocka_unit_test_setup_teardown(no_other_file_is_made, begin, end),
+		cmocka_unit_test_setup_teardown(a_pin_is_found_by_whoever_asks, begin, end),
 		cmocka_unit_test_setup_teardown(unlinking_is_unpinning, begin, end),
 		cmocka_unit_test_setup_teardown(directories, begin, end),
 		cmocka_unit_test_setup_teardown(renaming, begin, end),
