@@ -15,6 +15,7 @@
 #include "face/btf.h"
 #include "face/check.h"
 #include "face/fd.h"
+#include "face/hold.h"
 #include "face/usercopy.h"
 
 /* Trusted copies of a key and a value: on the stack if they are small. */
@@ -365,11 +366,37 @@ static inline int read_attr(union command_attr *attr, void *user, unsigned size)
 	return usercopy_in(attr, user, size);
 }
 
-static long dispatch(int cmd, const union command_attr *attr, void *user, unsigned size)
+/* Commands that go through the registry, and take locks. */
+static long on_registry(int cmd, const union command_attr *attr, void *user, unsigned size)
 {
 	switch (cmd) {
 	case BPF_MAP_CREATE:
 		return command_create(attr);
+	case BPF_OBJ_PIN:
+		return command_pin(attr);
+	case BPF_OBJ_GET:
+		return command_get(attr);
+	case BPF_MAP_GET_NEXT_ID:
+		return command_map_next_id(attr, user);
+	case BPF_MAP_GET_FD_BY_ID:
+		return command_map_by_id(attr);
+	case BPF_BTF_GET_NEXT_ID:
+		return command_btf_next_id(attr, user);
+	case BPF_BTF_GET_FD_BY_ID:
+		return command_btf_by_id(attr);
+	case BPF_BTF_LOAD:
+		return command_btf_load(attr, user, size);
+	default:
+		return -EINVAL;
+	}
+}
+
+static long dispatch(int cmd, const union command_attr *attr, void *user, unsigned size)
+{
+	sigset_t before;
+	long result;
+
+	switch (cmd) {
 	case BPF_MAP_LOOKUP_ELEM:
 		return command_lookup(attr);
 	case BPF_MAP_UPDATE_ELEM:
@@ -392,22 +419,11 @@ static long dispatch(int cmd, const union command_attr *attr, void *user, unsign
 		return command_batch(BATCH_DELETE, attr, user);
 	case BPF_OBJ_GET_INFO_BY_FD:
 		return command_info(attr, user);
-	case BPF_OBJ_PIN:
-		return command_pin(attr);
-	case BPF_OBJ_GET:
-		return command_get(attr);
-	case BPF_MAP_GET_NEXT_ID:
-		return command_map_next_id(attr, user);
-	case BPF_MAP_GET_FD_BY_ID:
-		return command_map_by_id(attr);
-	case BPF_BTF_GET_NEXT_ID:
-		return command_btf_next_id(attr, user);
-	case BPF_BTF_GET_FD_BY_ID:
-		return command_btf_by_id(attr);
-	case BPF_BTF_LOAD:
-		return command_btf_load(attr, user, size);
 	default:
-		return -EINVAL;
+		signals_hold(&before);
+		result = on_registry(cmd, attr, user, size);
+		signals_release(&before);
+		return result;
 	}
 }
 
@@ -416,14 +432,18 @@ static long dispatch(int cmd, const union command_attr *attr, void *user, unsign
  * it deleted is gone. */
 static bool can_repeat(int cmd, void *user, long result)
 {
+	bool can = true;
+	sigset_t before;
 	__u32 done = 0;
 
-	if (result == -EMFILE) {
+	signals_hold(&before);
+	if (result == -EMFILE)
 		fd_make_room(); /* the kernel's maps have no descriptors of their own */
-		return true;
-	}
-	if (!fd_drop_lost())
-		return false;
+	else
+		can = fd_drop_lost();
+	signals_release(&before);
+	if (!can || result == -EMFILE)
+		return can;
 	if (cmd == BPF_MAP_DELETE_BATCH || cmd == BPF_MAP_LOOKUP_AND_DELETE_BATCH)
 		usercopy_in(&done, field_of(user, offsetof(union command_attr, batch.count)), sizeof(done));
 	return !done;

@@ -29,6 +29,7 @@
 #include "face/check.h"
 #include "face/fd_numbers.h"
 #include "face/fd_scan.h"
+#include "face/hold.h"
 #include "face/mapfile.h"
 #include "face/registry.h"
 #include "face/usercopy.h"
@@ -56,24 +57,32 @@ static _Atomic unsigned many;	   /* or this, if it's more: the last scan had to 
 
 /* Leaf lock: whoever holds it takes no other, so fork can wait for it at any point. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static __thread volatile bool locked_here __attribute__((tls_model("initial-exec"))); /* asked by signal handlers */
 
 static _Atomic bool checked = true; /* written by usermap_bpf_check_fds under lock; relaxed: says which way to look */
 
-static void fork_lock(void)
+static sigset_t before_lock; /* the lock holder's signals */
+
+static void lock_table(void)
 {
+	sigset_t before;
+
+	signals_hold(&before);
 	pthread_mutex_lock(&lock);
+	before_lock = before;
 }
 
-static void fork_unlock(void)
+static void unlock_table(void)
 {
+	sigset_t before = before_lock;
+
 	pthread_mutex_unlock(&lock);
+	signals_release(&before);
 }
 
 static void fork_child(void)
 {
 	fd_numbers_fork_child();
-	fork_unlock();
+	unlock_table();
 }
 
 /*
@@ -83,19 +92,7 @@ static void fork_child(void)
  */
 __attribute__((constructor(65000))) static void install_fork_handlers(void)
 {
-	pthread_atfork(fork_lock, fork_unlock, fork_child);
-}
-
-static void lock_table(void)
-{
-	locked_here = true;
-	pthread_mutex_lock(&lock);
-}
-
-static void unlock_table(void)
-{
-	pthread_mutex_unlock(&lock);
-	locked_here = false;
+	pthread_atfork(lock_table, unlock_table, fork_child);
 }
 
 static _Atomic(struct fd_entry *) *bucket_of(uint64_t key)
@@ -156,16 +153,12 @@ static void remember(int fd, uint64_t cookie, uint64_t asked)
 
 void fd_change_begin(unsigned first, unsigned last)
 {
-	bool interrupted = locked_here; /* close() in a signal handler, which can't wait for the code below it */
-
 	fd_numbers_begin();
 	if (!fd_numbers_any(first, last))
 		return;
-	if (!interrupted)
-		lock_table();
+	lock_table();
 	fd_numbers_clear(first, last);
-	if (!interrupted)
-		unlock_table();
+	unlock_table();
 }
 
 void fd_change_end(void)
@@ -230,13 +223,16 @@ static inline void mark_used(struct fd_entry *entry)
 static int enter_cookie(int fd, uint64_t cookie, uint64_t asked, struct fd_map *found)
 {
 	struct fd_entry *entry;
+	sigset_t before;
 	int error;
 
 	while (!(entry = find(COOKIE_KEY(cookie)))) {
 		thread_read_unlock();
+		signals_hold(&before);
 		if (have_many())
 			collect(true);
 		error = attach(fd, cookie);
+		signals_release(&before);
 		if (error)
 			return error;
 		thread_read_lock();

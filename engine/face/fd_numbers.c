@@ -12,9 +12,6 @@
  * entry that was made before the count was raised is removed; after that none is made. Whoever dies or is cancelled in
  * between leaves the count raised: then nothing is entered any more, and every command asks the kernel.
  *
- * A signal handler may close a descriptor while the thread it interrupted holds the lock. It goes on without the lock,
- * and the interrupted thread, if it is about to make an entry, looks at the word once more when it has made it.
- *
  * Numbers 0 to 2 never get an entry: the C library itself may put other files there (daemon, login_tty).
  */
 #include "face/fd_numbers.h"
@@ -95,9 +92,6 @@ void fd_number_set(int fd, uintptr_t entry, uint64_t asked)
 		return;
 	/* release: what the pointer leads to before the pointer */
 	atomic_store_explicit(at, entry, memory_order_release);
-	atomic_signal_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&changes, memory_order_relaxed) != asked)
-		atomic_store_explicit(at, 0, memory_order_relaxed);
 }
 
 /* Removes the entries of [first, last] that are `pointer`'s, or (0) all. */

@@ -25,6 +25,7 @@
 
 #include "core/region.h"
 #include "face/check.h"
+#include "face/hold.h"
 
 /*
  * The id alone could name two maps to a process that is sent a descriptor by another user, whose ids are counted
@@ -66,19 +67,28 @@ void mapfile_seal(int fd)
  */
 static pthread_mutex_t asking = PTHREAD_MUTEX_INITIALIZER;
 
-static void fork_lock(void)
+static sigset_t before_asking; /* the holder's signals */
+
+void mapfile_ask_begin(void)
 {
+	sigset_t before;
+
+	signals_hold(&before);
 	pthread_mutex_lock(&asking);
+	before_asking = before;
 }
 
-static void fork_unlock(void)
+void mapfile_ask_end(void)
 {
+	sigset_t before = before_asking;
+
 	pthread_mutex_unlock(&asking);
+	signals_release(&before);
 }
 
 __attribute__((constructor(64000))) static void install_fork_handlers(void)
 {
-	pthread_atfork(fork_lock, fork_unlock, fork_unlock);
+	pthread_atfork(mapfile_ask_begin, mapfile_ask_end, mapfile_ask_end);
 }
 
 int mapfile_hold(int fd)
@@ -128,16 +138,6 @@ int mapfile_restrict(int fd, unsigned access)
 		error = -errno;
 	close(restricted);
 	return error;
-}
-
-void mapfile_ask_begin(void)
-{
-	pthread_mutex_lock(&asking);
-}
-
-void mapfile_ask_end(void)
-{
-	pthread_mutex_unlock(&asking);
 }
 
 bool mapfile_unused(int fd, uint64_t key)

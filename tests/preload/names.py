@@ -14,7 +14,8 @@ import sys
 # Names that nothing calls which is compiled in this tree; and one of libgcov's.
 FOREIGN = {"_IO_fopen", "mangle_path"}
 # Names that the C library also has with 64 behind them.
-PAIRS = "pwrite ftruncate fallocate posix_fallocate fcntl lseek mmap open openat fopen freopen statfs fstatfs nftw stat lstat fstatat".split()
+PAIRS = "pwrite ftruncate fallocate posix_fallocate "\
+        "fcntl lseek mmap open openat fopen freopen statfs fstatfs nftw stat lstat fstatat".split()
 
 
 def defined(library):

@@ -110,11 +110,51 @@ static void handlers_may_close(void **state)
 	in_child(interrupt_often);
 }
 
+#define HANDLED 3000
+
+static volatile sig_atomic_t handled, wrong;
+
+static void make_in_handler(int sig)
+{
+	int error = errno, fd = make_with(0);
+
+	(void)sig;
+	wrong |= fd < 0 || get(fd) != -ENOENT;
+	close(fd);
+	handled++;
+	errno = error;
+}
+
+/* So may a map be made, even while the thread was making one. */
+static void interrupt_makers(void)
+{
+	struct sigaction action = { .sa_handler = make_in_handler, .sa_flags = SA_RESTART };
+	struct itimerval often = { { 0, 50 }, { 0, 50 } };
+
+	alarm(120);
+	sigaction(SIGPROF, &action, NULL);
+	setitimer(ITIMER_PROF, &often, NULL);
+	while (handled < HANDLED && !wrong) {
+		int fd = make(1);
+
+		CHECK(fd >= 0 && get(fd) == 1);
+		close(fd);
+	}
+	CHECK(!wrong);
+}
+
+static void handlers_may_make_maps(void **state)
+{
+	(void)state;
+	in_child(interrupt_makers);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_wander_between_threads),
 		cmocka_unit_test(handlers_may_close),
+		cmocka_unit_test(handlers_may_make_maps),
 	};
 
 	skip_without_maps();
