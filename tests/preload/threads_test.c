@@ -110,7 +110,7 @@ static void handlers_may_close(void **state)
 	in_child(interrupt_often);
 }
 
-#define HANDLED 3000
+#define HANDLED 300
 
 static volatile sig_atomic_t handled, wrong;
 
