@@ -17,7 +17,6 @@
 
 #define EXCL_PROG_HASH_SIZE 32u /* SHA-256 */
 #define ATTR_SIZE_LIMIT	    4096u
-#define ATTR_WORDS	    21u
 
 union command_attr {
 	struct {
@@ -87,7 +86,7 @@ union command_attr {
 		__u32 open_flags;
 		__s32 token_fd;
 	} id;
-	__u64 words[ATTR_WORDS];
+	__u64 whole[21]; /* with what other commands have */
 };
 _Static_assert(sizeof(union command_attr) == 168, "the attr of Linux 6.18");
 

@@ -39,7 +39,7 @@ int refuse_fd(__u32 fd)
 
 static int check_attr(const union command_attr *attr)
 {
-	if (!tail_is_zero(attr, END_OF(btf.token_fd)) || attr->btf.flags & ~BTF_TOKEN_FD)
+	if (attr->btf.flags & ~BTF_TOKEN_FD)
 		return -EINVAL;
 	if (attr->btf.flags)
 		return refuse_fd((__u32)attr->btf.token_fd);

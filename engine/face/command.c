@@ -4,6 +4,9 @@
  * attr size, attr, tail, descriptor, access, flags, key, value, the type's own checks, copy-out.
  *
  * A command runs inside a read-side section, so that its map isn't collected meanwhile (fd.c).
+ *
+ * Commands on elements are short, and store little: while one waits for memory, the processor can then begin the next one's
+ * waiting. So no more of the attr is copied and cleared than a command uses.
  */
 #include "face/command.h"
 
@@ -123,7 +126,7 @@ static int lookup_step(struct usermap *map, const union command_attr *attr, stru
 
 static long command_lookup(const union command_attr *attr)
 {
-	if (!tail_is_zero(attr, END_OF(elem.flags)) || (attr->elem.flags & ~(__u64)BPF_F_LOCK))
+	if (attr->elem.flags & ~(__u64)BPF_F_LOCK)
 		return -EINVAL;
 	return on_element(attr, MAY_READ, lookup_step);
 }
@@ -141,8 +144,6 @@ static int update_step(struct usermap *map, const union command_attr *attr, stru
 
 static long command_update(const union command_attr *attr)
 {
-	if (!tail_is_zero(attr, END_OF(elem.flags)))
-		return -EINVAL;
 	return on_element(attr, MAY_WRITE, update_step);
 }
 
@@ -155,8 +156,6 @@ static int delete_step(struct usermap *map, const union command_attr *attr, stru
 
 static long command_delete(const union command_attr *attr)
 {
-	if (!tail_is_zero(attr, END_OF(elem.key)))
-		return -EINVAL;
 	return on_element(attr, MAY_WRITE, delete_step);
 }
 
@@ -171,8 +170,6 @@ static int next_key_step(struct usermap *map, const union command_attr *attr, st
 
 static long command_next_key(const union command_attr *attr)
 {
-	if (!tail_is_zero(attr, END_OF(elem.next_key)))
-		return -EINVAL;
 	return on_element(attr, MAY_READ, next_key_step);
 }
 
@@ -192,7 +189,7 @@ static int lookup_and_delete_step(struct usermap *map, const union command_attr 
 
 static long command_lookup_and_delete(const union command_attr *attr)
 {
-	if (!tail_is_zero(attr, END_OF(elem.flags)) || (attr->elem.flags & ~(__u64)BPF_F_LOCK))
+	if (attr->elem.flags & ~(__u64)BPF_F_LOCK)
 		return -EINVAL;
 	return on_element(attr, MAY_READ | MAY_WRITE, lookup_and_delete_step);
 }
@@ -200,11 +197,8 @@ static long command_lookup_and_delete(const union command_attr *attr)
 static long command_freeze(const union command_attr *attr)
 {
 	struct fd_map found;
-	int error;
+	int error = enter(attr->elem.map_fd, NULL, 0, &found);
 
-	if (!tail_is_zero(attr, END_OF(elem.map_fd)))
-		return -EINVAL;
-	error = enter(attr->elem.map_fd, NULL, 0, &found);
 	if (error)
 		return error;
 	error = freeze_map(found.map, found.access & MAY_WRITE);
@@ -231,11 +225,8 @@ static long command_batch(enum batch_kind kind, const union command_attr *attr, 
 		.elem_flags = attr->batch.elem_flags,
 	};
 	struct fd_map found;
-	int error;
+	int error = enter(attr->batch.map_fd, NULL, batch_access(kind), &found);
 
-	if (!tail_is_zero(attr, END_OF(batch.flags)))
-		return -EINVAL;
-	error = enter(attr->batch.map_fd, NULL, batch_access(kind), &found);
 	if (error)
 		return error;
 	error = check_batch(found.map, kind, attr->batch.elem_flags, attr->batch.flags);
@@ -334,11 +325,8 @@ static int info_of_map(const struct usermap *map, const union command_attr *attr
 static long command_info(const union command_attr *attr, union command_attr *user)
 {
 	struct fd_map found;
-	int error;
+	int error = fd_enter((int)attr->info.bpf_fd, NULL, &found);
 
-	if (!tail_is_zero(attr, END_OF(info.info)))
-		return -EINVAL;
-	error = fd_enter((int)attr->info.bpf_fd, NULL, &found);
 	if (error == -EINVAL)
 		return btf_info(attr, user);
 	if (error)
@@ -348,22 +336,55 @@ static long command_info(const union command_attr *attr, union command_attr *use
 	return error;
 }
 
-/* Copies the attr in, zero-extended. */
-static inline int read_attr(union command_attr *attr, void *user, unsigned size)
+/* Where the fields that a command uses end; other commands use all there are. */
+static const unsigned char used[] = {
+	[BPF_MAP_CREATE] = END_OF(create.excl_prog_hash_size),
+	[BPF_MAP_LOOKUP_ELEM] = END_OF(elem.flags),
+	[BPF_MAP_UPDATE_ELEM] = END_OF(elem.flags),
+	[BPF_MAP_DELETE_ELEM] = END_OF(elem.key),
+	[BPF_MAP_GET_NEXT_KEY] = END_OF(elem.next_key),
+	[BPF_MAP_LOOKUP_AND_DELETE_ELEM] = END_OF(elem.flags),
+	[BPF_MAP_FREEZE] = END_OF(elem.map_fd),
+	[BPF_MAP_LOOKUP_BATCH] = END_OF(batch.flags),
+	[BPF_MAP_LOOKUP_AND_DELETE_BATCH] = END_OF(batch.flags),
+	[BPF_MAP_UPDATE_BATCH] = END_OF(batch.flags),
+	[BPF_MAP_DELETE_BATCH] = END_OF(batch.flags),
+	[BPF_OBJ_GET_INFO_BY_FD] = END_OF(info.info),
+	[BPF_OBJ_PIN] = END_OF(obj.path_fd),
+	[BPF_OBJ_GET] = END_OF(obj.path_fd),
+	[BPF_MAP_GET_NEXT_ID] = END_OF(id.next_id),
+	[BPF_MAP_GET_FD_BY_ID] = END_OF(id.open_flags),
+	[BPF_BTF_GET_NEXT_ID] = END_OF(id.next_id),
+	[BPF_BTF_GET_FD_BY_ID] = END_OF(id.token_fd),
+	[BPF_BTF_LOAD] = END_OF(btf.token_fd),
+};
+
+static bool all_zero(const unsigned char *bytes, size_t size)
 {
-	enum { PIECE = 7 }; /* gcc clears the whole by rep stos, which takes longer than a lookup */
+	unsigned char any = 0;
 
-	if (size < sizeof(*attr)) {
-		for (unsigned i = 0; i < ATTR_WORDS; i += PIECE)
-			memset(&attr->words[i], 0, PIECE * sizeof(attr->words[0]));
-	} else if (size > sizeof(*attr)) {
-		int error = check_excess(user, sizeof(*attr), size);
+	for (size_t i = 0; i < size; i++)
+		any |= bytes[i];
+	return !any;
+}
 
-		if (error)
-			return error;
+/* Copies the attr in as far as the command uses it, zero-extended. What the caller's has behind that must be zero. */
+static inline int read_attr(union command_attr *attr, void *user, size_t size, size_t end)
+{
+	unsigned char *bytes = (unsigned char *)attr;
+	int error = 0;
+
+	if (size < end)
+		memset(bytes + size, 0, end - size);
+	if (__builtin_expect(size <= end, 1))
+		return usercopy_in(attr, user, size);
+	if (size > sizeof(*attr)) {
+		error = check_excess(user, sizeof(*attr), size);
 		size = sizeof(*attr);
 	}
-	return usercopy_in(attr, user, size);
+	if (!error)
+		error = usercopy_in(attr, user, size);
+	return error || all_zero(bytes + end, size - end) ? error : -EINVAL;
 }
 
 /* Commands that go through the registry, and take locks. */
@@ -449,11 +470,12 @@ static bool can_repeat(int cmd, void *user, long result)
 	return !done;
 }
 
-static long run(int cmd, void *user, unsigned size)
+static inline long run(int cmd, void *user, unsigned size)
 {
 	enum { REPEATS = 2 };
+	size_t end = (size_t)cmd < sizeof(used) && used[cmd] ? used[cmd] : sizeof(union command_attr);
 	union command_attr attr;
-	long result = read_attr(&attr, user, size);
+	long result = read_attr(&attr, user, size, end);
 
 	if (result)
 		return result;
@@ -467,11 +489,10 @@ static long run(int cmd, void *user, unsigned size)
 
 long usermap_bpf(int cmd, void *attr, unsigned size)
 {
+	int before = errno;
 	long result = run(cmd, attr, size);
 
-	if (__builtin_expect(result < 0, 0)) {
-		errno = (int)-result;
-		return -1;
-	}
-	return result;
+	/* whatever failed inside: bpftool looks at errno after calls that went well */
+	errno = __builtin_expect(result < 0, 0) ? (int)-result : before;
+	return result < 0 ? -1 : result;
 }

@@ -16,21 +16,6 @@
 
 #define END_OF(field) (offsetof(union command_attr, field) + sizeof(((union command_attr *)NULL)->field))
 
-/* Whether the bytes behind the last field that a command uses, at a multiple of 4, are zero. */
-static inline bool tail_is_zero(const union command_attr *attr, size_t end)
-{
-	__u64 any = 0;
-	__u32 half;
-
-	if (end % 8) {
-		memcpy(&half, (const char *)attr + end, sizeof(half));
-		any = half;
-	}
-	for (size_t i = (end + 7) / 8; i < ATTR_WORDS; i++)
-		any |= attr->words[i];
-	return any == 0;
-}
-
 static inline void *user_pointer(__u64 value)
 {
 	return (void *)(uintptr_t)value;

@@ -20,8 +20,6 @@
 
 static int check_first(const union command_attr *attr)
 {
-	if (!tail_is_zero(attr, END_OF(create.excl_prog_hash_size)))
-		return -EINVAL;
 	if (attr->create.btf_vmlinux_value_type_id || (attr->create.map_flags & CREATE_VTYPE_BTF_OBJ_FD))
 		return -EINVAL;
 	if (attr->create.btf_key_type_id && !attr->create.btf_value_type_id)

@@ -254,23 +254,13 @@ static inline void begin_misses(struct usermap *map, const void *user_key)
 		map->ops->prefetch(map, key, 1);
 }
 
-int fd_enter(int fd, const void *user_key, struct fd_map *found)
+/* Asks the kernel what the descriptor is. As enter_cookie. */
+static __attribute__((noinline)) int enter_asking(int fd, const void *user_key, uintptr_t entry, struct fd_map *found)
 {
-	struct fd_entry *guess;
-	uintptr_t entry;
+	struct fd_entry *guess = (struct fd_entry *)(entry & ~NUMBER_ACCESS);
 	uint64_t cookie, asked;
 	int error;
 
-	fd = caller_fd(fd);
-	thread_read_lock();
-	entry = fd_number_get(fd);
-	guess = (struct fd_entry *)(entry & ~NUMBER_ACCESS);
-	/* relaxed: a command that runs while the setting changes may see either */
-	if (guess && !atomic_load_explicit(&checked, memory_order_relaxed)) {
-		found->map = guess->map;
-		found->access = (unsigned)(entry & NUMBER_ACCESS);
-		return 0;
-	}
 	if (guess && user_key && !caller)
 		begin_misses(guess->map, user_key);
 	asked = fd_numbers_now();
@@ -285,6 +275,21 @@ int fd_enter(int fd, const void *user_key, struct fd_map *found)
 		return enter_cookie(fd, cookie, asked, found);
 	thread_read_unlock();
 	return error;
+}
+
+int fd_enter(int fd, const void *user_key, struct fd_map *found)
+{
+	uintptr_t entry;
+
+	fd = caller_fd(fd);
+	thread_read_lock();
+	entry = fd_number_get(fd);
+	/* relaxed: a command that runs while the setting changes may see either */
+	if (!entry || atomic_load_explicit(&checked, memory_order_relaxed))
+		return enter_asking(fd, user_key, entry, found);
+	found->map = ((struct fd_entry *)(entry & ~NUMBER_ACCESS))->map;
+	found->access = (unsigned)(entry & NUMBER_ACCESS);
+	return 0;
 }
 
 /* A mapping of a page of the file, by a description that holds the map (mapfile.c) and has no other reference: it goes

@@ -16,21 +16,11 @@
  */
 #include "face/fd_numbers.h"
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "core/alloc.h"
 
-#define NUMBERS_PER_PAGE 1024u
-#define NUMBER_PAGES	 1024u
-#define LOWEST_NUMBER	 3u
+#define LOWEST_NUMBER 3u
 
-/* Pages are published once and never freed. Entries are written under fd.c's lock, read inside sections. */
-struct number_page {
-	_Atomic uintptr_t entries[NUMBERS_PER_PAGE];
-};
-static _Atomic(struct number_page *) pages[NUMBER_PAGES];
+_Atomic(struct number_page *) fd_number_pages[NUMBER_PAGES];
 
 /* How many are changing meanings, and above that how many have. */
 #define CHANGING 1ull
@@ -40,22 +30,6 @@ static _Atomic uint64_t changes;
 static bool at_rest(uint64_t word)
 {
 	return (uint32_t)word == 0;
-}
-
-static struct number_page *page_of(unsigned number)
-{
-	unsigned page = number / NUMBERS_PER_PAGE;
-
-	/* seq_cst: against fd_numbers_begin, see fd_number_prepare; and the page was zeroed before it was published */
-	return page < NUMBER_PAGES ? atomic_load_explicit(&pages[page], memory_order_seq_cst) : NULL;
-}
-
-uintptr_t fd_number_get(int fd)
-{
-	struct number_page *page = page_of((unsigned)fd);
-
-	/* acquire: what the pointer leads to after the pointer */
-	return page ? atomic_load_explicit(&page->entries[(unsigned)fd % NUMBERS_PER_PAGE], memory_order_acquire) : 0;
 }
 
 uint64_t fd_numbers_now(void)
@@ -69,19 +43,19 @@ void fd_number_prepare(int fd)
 	unsigned page = (unsigned)fd / NUMBERS_PER_PAGE;
 	struct number_page *fresh, *none = NULL;
 
-	if (page >= NUMBER_PAGES || page_of((unsigned)fd))
+	if (page >= NUMBER_PAGES || fd_number_page((unsigned)fd))
 		return;
 	fresh = mem_alloc(sizeof(*fresh));
 	/* seq_cst: a page before the word is read again. Who raises the count and then sees no page has nothing to
 	 * remove, since whoever makes one sees the count. */
-	if (fresh && !atomic_compare_exchange_strong_explicit(&pages[page], &none, fresh, memory_order_seq_cst,
-							      memory_order_relaxed))
+	if (fresh && !atomic_compare_exchange_strong_explicit(&fd_number_pages[page], &none, fresh,
+							      memory_order_seq_cst, memory_order_relaxed))
 		mem_free(fresh, sizeof(*fresh));
 }
 
 void fd_number_set(int fd, uintptr_t entry, uint64_t asked)
 {
-	struct number_page *page = page_of((unsigned)fd);
+	struct number_page *page = fd_number_page((unsigned)fd);
 	_Atomic uintptr_t *at;
 
 	if (!page || (unsigned)fd < LOWEST_NUMBER)
@@ -100,7 +74,7 @@ static void clear(unsigned first, unsigned last, uintptr_t pointer)
 	if (last >= NUMBER_PAGES * NUMBERS_PER_PAGE)
 		last = NUMBER_PAGES * NUMBERS_PER_PAGE - 1;
 	while (first <= last) {
-		struct number_page *page = page_of(first);
+		struct number_page *page = fd_number_page(first);
 		unsigned end = (first | (NUMBERS_PER_PAGE - 1)) + 1; /* of the page */
 
 		for (; page && first < end && first <= last; first++) {
@@ -128,7 +102,7 @@ void fd_numbers_forget(uintptr_t pointer)
 bool fd_numbers_any(unsigned first, unsigned last)
 {
 	for (unsigned p = first / NUMBERS_PER_PAGE; p < NUMBER_PAGES && p <= last / NUMBERS_PER_PAGE; p++)
-		if (page_of(p * NUMBERS_PER_PAGE))
+		if (fd_number_page(p * NUMBERS_PER_PAGE))
 			return true;
 	return false;
 }

@@ -5,13 +5,38 @@
 #ifndef ENGINE_FACE_FD_NUMBERS_H
 #define ENGINE_FACE_FD_NUMBERS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define NUMBER_ACCESS ((uintptr_t)3) /* an entry's low bits: enum access; the rest is fd.c's pointer */
 
+#define NUMBERS_PER_PAGE 1024u
+#define NUMBER_PAGES	 1024u
+
+/* Pages are published once and never freed. Entries are written under fd.c's lock, read inside sections. */
+struct number_page {
+	_Atomic uintptr_t entries[NUMBERS_PER_PAGE];
+};
+extern _Atomic(struct number_page *) fd_number_pages[NUMBER_PAGES];
+
+static inline struct number_page *fd_number_page(unsigned number)
+{
+	unsigned page = number / NUMBERS_PER_PAGE;
+
+	/* seq_cst: against fd_numbers_begin, see fd_number_prepare; and the page was zeroed before it was published */
+	return page < NUMBER_PAGES ? atomic_load_explicit(&fd_number_pages[page], memory_order_seq_cst) : NULL;
+}
+
 /* The entry of a number, 0 if it has none. Inside a section, where the pointer stays good. */
-uintptr_t fd_number_get(int fd);
+static inline uintptr_t fd_number_get(int fd)
+{
+	struct number_page *page = fd_number_page((unsigned)fd);
+
+	/* acquire: what the pointer leads to after the pointer */
+	return page ? atomic_load_explicit(&page->entries[(unsigned)fd % NUMBERS_PER_PAGE], memory_order_acquire) : 0;
+}
 
 /* Tells a later fd_number_set() how old the answer is that it brings; taken before the kernel is asked. */
 uint64_t fd_numbers_now(void);

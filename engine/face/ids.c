@@ -20,7 +20,7 @@ static long next_id(enum registry_kind kind, const union command_attr *attr, uni
 	uint32_t id;
 	int error;
 
-	if (!tail_is_zero(attr, END_OF(id.next_id)) || attr->id.start_id >= INT_MAX)
+	if (attr->id.start_id >= INT_MAX)
 		return -EINVAL;
 	error = registry_next_id(kind, attr->id.start_id, &id);
 	if (error)
@@ -51,7 +51,7 @@ long command_map_by_id(const union command_attr *attr)
 {
 	int access, file;
 
-	if (!tail_is_zero(attr, END_OF(id.open_flags)) || attr->id.open_flags & ~(__u32)(BPF_F_RDONLY | BPF_F_WRONLY))
+	if (attr->id.open_flags & ~(__u32)(BPF_F_RDONLY | BPF_F_WRONLY))
 		return -EINVAL;
 	access = access_of_flags(attr->id.open_flags);
 	if (access < 0)
@@ -65,7 +65,7 @@ long command_btf_by_id(const union command_attr *attr)
 {
 	int file;
 
-	if (!tail_is_zero(attr, END_OF(id.token_fd)) || attr->id.open_flags & ~BTF_TOKEN_FD)
+	if (attr->id.open_flags & ~BTF_TOKEN_FD)
 		return -EINVAL;
 	if (attr->id.open_flags & BTF_TOKEN_FD)
 		return refuse_fd((__u32)attr->id.token_fd);

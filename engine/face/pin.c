@@ -46,7 +46,7 @@ static int copy_path(char path[PATH_MAX], __u64 user)
 /* Checks what both commands have in common. `own_flags`: those besides OBJ_PATH_FD. */
 static int check_attr(const union command_attr *attr, __u32 own_flags)
 {
-	if (!tail_is_zero(attr, END_OF(obj.path_fd)) || attr->obj.file_flags & ~(own_flags | OBJ_PATH_FD))
+	if (attr->obj.file_flags & ~(own_flags | OBJ_PATH_FD))
 		return -EINVAL;
 	return !(attr->obj.file_flags & OBJ_PATH_FD) && attr->obj.path_fd ? -EINVAL : 0;
 }

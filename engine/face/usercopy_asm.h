@@ -6,7 +6,8 @@
  * between labels, which are its fixup table: after a fault the copy continues at the next label.
  *   [usercopy_bytes, usercopy_slow)  few wide moves, for small sizes. They change neither the arguments nor the stack,
  *                                    so the copy starts again at usercopy_slow: what can be copied is then copied to
- *                                    the byte, as the kernel does.
+ *                                    the byte, as the kernel does. An attr's first word, a descriptor and padding that were
+ *                                    stored one after the other, goes in halves: a load of both would wait for the stores
  *   [usercopy_slow, usercopy_tail)   big steps that keep their progress in registers
  *   [usercopy_tail, usercopy_done)   the rest byte by byte; usercopy_done returns what is left
  * And a clock: reading it takes a few nanoseconds. Included by usercopy.c only.
@@ -45,11 +46,13 @@ __asm__(
 	"	ret\n"
 	"1:	cmpq $32, %rdx\n"
 	"	ja 4f\n"
-	"	movq (%rsi), %rax\n"
+	"	movl (%rsi), %eax\n"
+	"	movl 4(%rsi), %r10d\n"
 	"	movq 8(%rsi), %rcx\n"
 	"	movq -16(%rsi,%rdx), %r8\n"
 	"	movq -8(%rsi,%rdx), %r9\n"
-	"	movq %rax, (%rdi)\n"
+	"	movl %eax, (%rdi)\n"
+	"	movl %r10d, 4(%rdi)\n"
 	"	movq %rcx, 8(%rdi)\n"
 	"	movq %r8, -16(%rdi,%rdx)\n"
 	"	movq %r9, -8(%rdi,%rdx)\n"

@@ -16,7 +16,8 @@ extern "C" {
 #endif
 
 /*
- * Executes @cmd. Returns what the syscall returns (BPF_MAP_CREATE: a new descriptor), or -1 with errno set.
+ * Executes @cmd. Returns what the syscall returns (BPF_MAP_CREATE: a new descriptor), leaving errno alone, or -1 with errno
+ * set.
  *
  * Commands: BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
  * BPF_MAP_LOOKUP_AND_DELETE_ELEM, BPF_MAP_FREEZE, BPF_MAP_LOOKUP_BATCH, BPF_MAP_LOOKUP_AND_DELETE_BATCH,
