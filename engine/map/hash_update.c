@@ -259,23 +259,29 @@ HASH_COLD int commit_update_nodes(struct attempt *a, const struct hash_target *t
 	return 0;
 }
 
+/* commit_update where a slot is claimed, and the entry, if there is one, is in another. */
+HASH_INLINE bool commit_slots(struct attempt *a, const struct hash_target *t, struct hash_place *place, bool found,
+			      struct hash_kind kind)
+{
+	line_word next = line_with_tag(line_bump(place->w), (unsigned)a->claim, t->tag);
+
+	if (found)
+		next = line_with_tag(next, place->slot, 0);
+	if (!hash_commit(a->w, t->line, place, next, found, kind))
+		return false;
+	update_committed(a, t, place, found, kind);
+	return true;
+}
+
 /* One commit that brings the new element in and the old one, if there is one, out. 0, -ESTALE, -ENOMEM. */
 HASH_INLINE int commit_update(struct attempt *a, const struct hash_target *t, struct hash_place *place, bool found,
 			      struct hash_kind kind)
 {
-	line_word next;
-
 	if (a->claim < 0)
 		claim_slot(a, t->line, place->w);
 	if (caa_unlikely(a->claim < 0 || (found && place->depth >= 0)))
 		return commit_update_nodes(a, t, place, found, kind);
-	next = line_with_tag(line_bump(place->w), (unsigned)a->claim, t->tag);
-	if (found)
-		next = line_with_tag(next, place->slot, 0);
-	if (!hash_commit(a->w, t->line, place, next, found, kind))
-		return -ESTALE;
-	update_committed(a, t, place, found, kind);
-	return 0;
+	return commit_slots(a, t, place, found, kind) ? 0 : -ESTALE;
 }
 
 /* What the update didn't need, or an error left over. */
@@ -427,6 +433,50 @@ HASH_INLINE bool update_glance(struct hash *h, const void *key, const void *valu
 	return stored;
 }
 
+/* The entry at place, in a slot, gets a new element by a commit. false: nothing was done. */
+HASH_INLINE bool replace_in_slot(struct attempt *a, const struct hash_target *t, struct hash_place *place,
+				 struct hash_kind kind)
+{
+	struct cache *cache = &a->w->record->elements;
+
+	a->index = slab_take(&a->h->elements, cache);
+	fill_element(a, kind);
+	set_stamp(a, t, place, true, kind);
+	claim_slot(a, t->line, place->w);
+	if (caa_likely(a->claim >= 0) && caa_likely(commit_slots(a, t, place, true, kind)))
+		return true;
+	if (a->claim >= 0)
+		hash_release_slot(t->line, (unsigned)a->claim, a->index);
+	slab_put_back(&a->h->elements, cache, a->w->cpu, a->index);
+	return false;
+}
+
+/*
+ * A replacement by commit at a glance, on maps that reuse at once. false: it takes more, and is begun again. The steps are
+ * try_update's. What counts is how few instructions they are, and stores above all: the processor begins the next update's
+ * cache misses while this one waits for its own, unless its queues are full before it gets there.
+ */
+HASH_INLINE bool replace_glance(struct hash *h, const void *key, const void *value, uint64_t flags,
+				struct hash_kind kind)
+{
+	struct attempt a = { .h = h, .key = key, .value = value, .claim = -1 };
+	struct hash_target t;
+	struct hash_place place;
+	bool done;
+
+	a.w = thread_writer(h->writers.map_id);
+	if (caa_unlikely(!a.w || flags == BPF_NOEXIST || hash_evicts(h, kind) || hash_ordered(h, kind)) ||
+	    caa_unlikely(writer_busy(a.w) || !slab_ready(&a.w->record->elements)))
+		return false;
+	t = hash_target(h, key, kind);
+	writer_enter(a.w);
+	a.w->cpu = cpu_current(h->n_cpus);
+	place.depth = -1;
+	done = hash_glance(h, &t, key, &place, NULL, kind) > 0 && replace_in_slot(&a, &t, &place, kind);
+	writer_end(a.w);
+	return done;
+}
+
 /* An update of a map that evicts. The kernel takes its element before it knows whether it needs it: even an update that
  * fails, or replaces, may evict, and even its own key. A per-CPU value that must exist is stored in place. */
 HASH_INLINE int update_evicting(struct attempt *a, const struct hash_target *t, struct hash_kind kind)
@@ -480,7 +530,7 @@ HASH_INLINE bool flags_ok(uint64_t flags, struct hash_kind kind)
 	return (kind.locked ? flags & ~(uint64_t)BPF_F_LOCK : flags) <= BPF_EXIST;
 }
 
-/* A pair's update is a glance at the key's place, and a store; the rest is out of its way. */
+/* The common update is a glance at the key's place, and a store or a commit; the rest is out of its way. */
 #define VARIANT(name, size, traits)                                                                            \
 	static __attribute__((noinline)) int update_##name(struct hash *h, const void *key, const void *value, \
 							   uint64_t flags)                                     \
@@ -495,6 +545,9 @@ HASH_INLINE bool flags_ok(uint64_t flags, struct hash_kind kind)
 		if (caa_unlikely(!flags_ok(flags, kind)))                                                      \
 			return -EINVAL;                                                                        \
 		if (kind.pair && kind.grace && caa_likely(update_glance(h, key, value, flags, kind)))          \
+			return 0;                                                                              \
+		if (!kind.grace && !kind.percpu && !kind.locked &&                                             \
+		    caa_likely(replace_glance(h, key, value, flags, kind)))                                    \
 			return 0;                                                                              \
 		return update_##name(h, key, value, flags);                                                    \
 	}
