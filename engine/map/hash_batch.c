@@ -4,8 +4,10 @@
  * contract.
  *
  * Lookup: a bucket's entries are collected under one commit word, then copied; at once, the copy counts if the line has
- * not moved. Mostly that is done for a whole line at a time. A line that never rests would keep such a copy from
- * succeeding, so after a few tries the entries are copied one by one.
+ * not moved. Mostly that is done for a whole line at a time, and some lines go out together: if the caller's pages are known
+ * to be good by copies to each, else bucket by bucket, as a bad pointer must be noticed at the bucket at which the kernel
+ * does. A line that never rests would keep such a copy from succeeding, so after a few tries the entries are copied one by
+ * one.
  *
  * Lookup and delete: one commit takes the whole bucket out, then the values are copied from elements that are ours
  * alone. So no update that returned 0 is lost, and a bad pointer is noticed when the entries are gone already: what the
@@ -18,6 +20,8 @@
 #include "map/hash_write.h"
 
 #define COPY_TRIES     8
+#define WAITING_MAX    64		  /* entries: a bit each in walk.ends */
+#define WAITING_BYTES  4096		  /* of them; a line may wait in any case */
 #define PREFETCH_AHEAD (8 * LINE_BUCKETS) /* buckets */
 
 /* A batch on its way. */
@@ -27,9 +31,12 @@ struct walk {
 	struct writer *w; /* lookup and delete */
 	uint32_t total;	  /* entries handed out */
 	struct hash_bucket bucket;
-	unsigned char *keys; /* one bucket's, before they go out */
+	unsigned char *keys; /* of one bucket or a few lines, before they go out */
 	unsigned char *values;
 	uint32_t room; /* entries that both have room for */
+	/* of lines, copied, but not handed out yet: how many, and a bit for each that is its bucket's last */
+	uint32_t waiting;
+	uint64_t ends;
 };
 
 static size_t room_bytes(const struct hash *h, uint32_t n)
@@ -37,13 +44,16 @@ static size_t room_bytes(const struct hash *h, uint32_t n)
 	return (size_t)n * (h->key_size + h->value_bytes);
 }
 
+/* At least for a line. */
 static int make_room(struct walk *walk, uint32_t n)
 {
 	unsigned char *more;
 
 	if (n <= walk->room)
 		return 0;
-	n = n < 16 ? 16 : n;
+	n = n < LINE_SLOTS ? LINE_SLOTS : n;
+	while (n < WAITING_MAX && room_bytes(walk->h, 2 * n) <= WAITING_BYTES)
+		n *= 2;
 	more = mem_alloc(room_bytes(walk->h, n));
 	if (!more)
 		return -ENOMEM;
@@ -61,6 +71,16 @@ HASH_INLINE void copy_key(struct walk *walk, uint32_t i, uint32_t index, struct 
 	uint32_t size = kind_key_size(h, kind);
 
 	words_load(walk->keys + (size_t)i * size, element_key(slab_object(&h->elements, index)), size);
+}
+
+/* Where the caller has the next entry. */
+static void *out_key(const struct walk *walk)
+{
+	return (void *)((uintptr_t)walk->batch->keys + (uintptr_t)walk->total * walk->h->key_size);
+}
+static void *out_value(const struct walk *walk)
+{
+	return (void *)((uintptr_t)walk->batch->values + (uintptr_t)walk->total * walk->h->value_bytes);
 }
 
 HASH_INLINE unsigned char *value_room(const struct walk *walk, uint32_t i, struct hash_kind kind)
@@ -176,9 +196,9 @@ HASH_INLINE bool copy_line(struct walk *walk, const struct line *line, unsigned 
 {
 	line_word w = line_read(line);
 	uint32_t index[LINE_SLOTS];
-	unsigned copied = 0;
+	unsigned copied = walk->waiting;
 
-	if (line_overflow(w) || make_room(walk, LINE_SLOTS))
+	if (line_overflow(w))
 		return false;
 	for (unsigned b = 0; b < LINE_BUCKETS; b++) {
 		n[b] = line_entries(walk->h, line, line_bucket_slots(w.second, b), index);
@@ -321,38 +341,50 @@ static int hand_out(struct walk *walk, uint32_t from, uint32_t n)
 	const struct hash *h = walk->h;
 	const struct map_batch *b = walk->batch;
 
-	if (b->io->out((unsigned char *)b->keys + (size_t)walk->total * h->key_size,
-		       walk->keys + (size_t)from * h->key_size, (size_t)n * h->key_size) ||
-	    b->io->out((unsigned char *)b->values + (size_t)walk->total * h->value_bytes,
-		       walk->values + (size_t)from * h->value_bytes, (size_t)n * h->value_bytes))
+	if (b->io->out(out_key(walk), walk->keys + (size_t)from * h->key_size, (size_t)n * h->key_size) ||
+	    b->io->out(out_value(walk), walk->values + (size_t)from * h->value_bytes, (size_t)n * h->value_bytes))
 		return -EFAULT;
 	walk->total += n;
 	return 0;
 }
 
-/* A copied line's buckets, one after the other as far as they fit. 1: all; 0, -ENOSPC: *bucket didn't; -EFAULT. */
-static int hand_out_line(struct walk *walk, uint32_t *bucket, const unsigned n[LINE_BUCKETS])
+/* What waits goes to the caller. A bad pointer must be noticed at the bucket at which the kernel does. */
+static int flush(struct walk *walk)
 {
-	uint32_t from = 0, together = 0;
+	const struct user_io *io = walk->batch->io;
+	uint32_t n = walk->waiting, from = 0;
+	uint64_t ends = walk->ends;
+
+	walk->waiting = 0;
+	walk->ends = 0;
+	if (!n || (io->sure(out_key(walk), (size_t)n * walk->h->key_size) &&
+		   io->sure(out_value(walk), (size_t)n * walk->h->value_bytes)))
+		return n ? hand_out(walk, 0, n) : 0;
+	for (; ends; ends &= ends - 1) {
+		uint32_t end = (uint32_t)__builtin_ctzll(ends) + 1;
+
+		if (hand_out(walk, from, end - from))
+			return -EFAULT;
+		from = end;
+	}
+	return 0;
+}
+
+/* A copied line's buckets, which lie behind what waits, wait as well, as far as they fit into the batch. 1: all; 0,
+ * -ENOSPC: *bucket didn't; -EFAULT. */
+HASH_INLINE int hand_out_line(struct walk *walk, uint32_t *bucket, const unsigned n[LINE_BUCKETS])
+{
+	uint32_t left = walk->batch->max - walk->total, room = walk->room < WAITING_MAX ? walk->room : WAITING_MAX;
 
 	for (unsigned b = 0; b < LINE_BUCKETS; b++) {
-		together += n[b];
-		if (together > walk->batch->max - walk->total) {
+		if (caa_unlikely(walk->waiting + n[b] > left)) {
 			*bucket += b;
-			together -= n[b];
-			if (together && hand_out(walk, from, together))
-				return -EFAULT;
-			return walk->total ? 0 : -ENOSPC;
+			return walk->total + walk->waiting ? 0 : -ENOSPC;
 		}
-		/* a bad pointer must be noticed at the bucket at which the kernel does */
-		if (together && (!walk->batch->io->trusted || b == LINE_BUCKETS - 1)) {
-			if (hand_out(walk, from, together))
-				return -EFAULT;
-			from += together;
-			together = 0;
-		}
+		walk->waiting += n[b];
+		walk->ends |= n[b] ? 1ull << (walk->waiting - 1) : 0;
 	}
-	return 1;
+	return walk->waiting > room - LINE_SLOTS && flush(walk) ? -EFAULT : 1;
 }
 
 /* 1: *bucket is done. 0: it doesn't fit any more. -ENOSPC, -ENOMEM, -EFAULT. */
@@ -373,12 +405,14 @@ HASH_INLINE int walk_line(struct walk *walk, uint32_t *bucket, struct hash_kind 
 
 	if (*bucket % LINE_BUCKETS == 0) {
 		prefetch_ahead(walk->h, *bucket);
-		if (!walk->w && copy_line(walk, hash_line(walk->h, *bucket), n, kind)) {
+		if (!walk->w && !make_room(walk, LINE_SLOTS) && copy_line(walk, hash_line(walk->h, *bucket), n, kind)) {
 			err = hand_out_line(walk, bucket, n);
 			*bucket |= err > 0 ? LINE_BUCKETS - 1 : 0;
 			return err;
 		}
 	}
+	if (flush(walk))
+		return -EFAULT;
 	for (;; (*bucket)++) {
 		err = walk_bucket(walk, *bucket, kind);
 		if (err <= 0)
@@ -404,12 +438,14 @@ HASH_INLINE int walk_buckets(struct walk *walk, uint32_t *bucket, struct hash_ki
 				thread_read_unlock();
 		} while (err == -ENOBUFS && walk->w && hash_wait_for_nodes(walk->h, walk->w));
 		if (err <= 0)
-			return err;
-		if (*bucket >= walk->h->bucket_mask)
 			break;
+		if (*bucket >= walk->h->bucket_mask) {
+			*bucket = walk->h->bucket_mask + 1;
+			err = -ENOENT;
+			break;
+		}
 	}
-	*bucket = walk->h->bucket_mask + 1;
-	return -ENOENT;
+	return flush(walk) ? -EFAULT : err;
 }
 
 HASH_INLINE int batch_walk(struct hash *h, struct map_batch *batch, bool removes, struct hash_kind kind)

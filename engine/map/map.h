@@ -39,7 +39,7 @@ struct map_backing {
 struct user_io {
 	int (*in)(void *dst, const void *user, size_t size);
 	int (*out)(void *user, const void *src, size_t size);
-	bool trusted; /* neither ever fails */
+	bool (*sure)(const void *user, size_t size); /* whether an out() to there is as good as done */
 };
 
 struct map_batch {
@@ -77,7 +77,7 @@ struct map_ops {
 	int (*lookup_and_delete_batch)(struct usermap *map, struct map_batch *batch);
 	int (*update_batch)(struct usermap *map, struct map_batch *batch);
 	int (*delete_batch)(struct usermap *map, struct map_batch *batch);
-	bool can_map; /* with BPF_F_MMAPABLE, values may be mapped: they lie at offset 0 */
+	bool can_map;		  /* with BPF_F_MMAPABLE, values may be mapped: they lie at offset 0 */
 	bool batch_flags_checked; /* lookup batches refuse flags != 0 (the HASH family) */
 	void (*prefetch)(struct usermap *map, const void *keys,
 			 __u32 n); /* may be NULL: n keys will be written to soon */

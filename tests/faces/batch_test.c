@@ -254,6 +254,37 @@ static void hash_walk(abi_bpf bpf)
 	close(fd);
 }
 
+/* Whatever the batches' size: where they begin and end differs, and what they gather before it goes out. */
+static void any_size(abi_bpf bpf)
+{
+	enum { N = 2000 };
+	static uint32_t keys[N];
+	static uint64_t values[N];
+	int fd = make(bpf, ABI_HASH, N, ABI_F_ZERO_SEED);
+
+	for (uint32_t key = 0; key < N; key++)
+		update(bpf, fd, key);
+	for (uint32_t size = 20; size < N; size += 1 + size / 8) {
+		bool seen[N] = { false };
+		uint32_t token = 0, n = 0;
+		long result = 0;
+
+		while (result == 0) {
+			uint32_t count = size;
+
+			result = batch(bpf, LOOKUP, fd, n ? &token : NULL, &token, keys, values, &count);
+			assert_true(count <= size);
+			for (uint32_t i = 0; i < count; i++, n++) {
+				assert_true(keys[i] < N && !seen[keys[i]] && values[i] == value_of(keys[i]));
+				seen[keys[i]] = true;
+			}
+		}
+		assert_int_equal(result, -ENOENT);
+		assert_int_equal(n, N);
+	}
+	close(fd);
+}
+
 static void hash_tokens(abi_bpf bpf)
 {
 	uint32_t keys[ROOM], token = 8, out = ASKED, count = 9;
@@ -383,6 +414,7 @@ static void large_elements(abi_bpf bpf)
 static const struct act_row acts[] = {
 	{ "bytes_behind_the_last_field_are_EINVAL_before_the_fd", tails },
 	{ "lookup_batch_hash_gives_whole_buckets_in_any_room", hash_walk },
+	{ "lookup_batches_of_any_size_give_each_entry_once", any_size },
 	{ "lookup_batch_hash_tokens_are_checked", hash_tokens },
 	{ "lookup_batch_array_goes_on_behind_its_token", array_walk },
 	{ "batch_reports_how_far_it_came_before_a_fault", page_edge },

@@ -448,9 +448,14 @@ static int copy_out(void *user, const void *src, size_t size)
 	return 0;
 }
 
+static bool sure(const void *user, size_t size)
+{
+	return user && size && support_random_below(2);
+}
+
 static void operate_on_many(struct usermap *map)
 {
-	static const struct user_io io = { .in = copy_in, .out = copy_out };
+	static const struct user_io io = { .in = copy_in, .out = copy_out, .sure = sure };
 	uint32_t keys[64], values[64][VALUE_WORDS], from = (uint32_t)support_random_below(MAX_ENTRIES), to;
 	struct map_batch batch = {
 		.io = &io, .in_batch = &from, .out_batch = &to, .keys = keys, .values = values, .max = 64
