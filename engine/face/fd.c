@@ -12,8 +12,8 @@
  * Nobody tells the library when the last descriptor is closed. Commands that make descriptors look for handles whose file
  * nobody holds, take them out of both tables, let a grace period pass (a command runs inside a read-side section), and end
  * them. A handle can be ended at any time, as a descriptor that is used again attaches again. So if handles become many
- * (a listing opens every map there is), those of which this process has no descriptor are ended too. And so are those
- * whose own descriptor was closed by a program that closes whatever it doesn't know, when they need it (fd_drop_lost).
+ * (a listing opens every map there is), those of which this process has no descriptor end too; and so, when it is
+ * wanted, does one whose own descriptor the program has closed (fd_drop_lost).
  */
 #include "face/fd.h"
 
@@ -544,19 +544,20 @@ static struct fd_entry *unlink_scanned(void)
 	return dead;
 }
 
-/* Ends handles that were unlinked. Not inside a section, which a grace period would wait for. */
-static void end_all(struct fd_entry *dead)
+/* Ends handles that were unlinked. Whether there were any. Not inside a section, which a grace period would wait for. */
+static bool end_all(struct fd_entry *dead)
 {
-	if (dead)
-		reclaim_wait();
-	while (dead) {
-		struct fd_entry *next = dead->next_dead;
+	struct fd_entry *next;
 
+	if (!dead)
+		return false;
+	for (reclaim_wait(); dead; dead = next) {
+		next = dead->next_dead;
 		map_put(dead->map);
 		registry_reap(REGISTRY_MAP, COOKIE_ID(dead->key));
 		mem_free(dead, sizeof(*dead));
-		dead = next;
 	}
+	return true;
 }
 
 static void collect(bool unseen)
@@ -578,16 +579,13 @@ static void collect(bool unseen)
 bool fd_drop_lost(void)
 {
 	struct fd_entry *lost;
-	bool any;
 
 	if (thread_in_section())
 		return false;
 	lock_table();
 	lost = unlink_all(is_lost);
 	unlock_table();
-	any = lost;
-	end_all(lost);
-	return any;
+	return end_all(lost);
 }
 
 void fd_collect(void)
