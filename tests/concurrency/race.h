@@ -75,7 +75,8 @@ __attribute__((noreturn, format(printf, 2, 3))) void race_fail(const struct race
 
 /* Passes an operation's result on; a torn value, -EBUSY or -ENOMEM fails the run. */
 int race_checked(struct race_worker *worker, const char *what, int err);
-/* The operations, so checked; where values have a lock, at random with BPF_F_LOCK. */
+/* The operations, so checked; where values have a lock, at random with BPF_F_LOCK. An update that has waited in vain for what
+ * other inserts have in hand says -E2BIG, full or not: it's tried again. */
 int race_update(struct race_worker *worker, uint32_t key, uint64_t value, uint64_t flags);
 int race_delete(struct race_worker *worker, uint32_t key);
 int race_lookup(struct race_worker *worker, uint32_t key, struct idmap_ids *value);

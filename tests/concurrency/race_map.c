@@ -28,11 +28,6 @@ static uint64_t lock_or_not(const struct race_worker *worker)
 	return worker->m.kind->values == IDMAP_LOCKED && n >> 31 ? BPF_F_LOCK : 0;
 }
 
-int race_update(struct race_worker *worker, uint32_t key, uint64_t value, uint64_t flags)
-{
-	return race_checked(worker, "update", idmap_update(&worker->m, key, value, flags | lock_or_not(worker)));
-}
-
 int race_delete(struct race_worker *worker, uint32_t key)
 {
 	return race_checked(worker, "delete", idmap_delete(&worker->m, key));
@@ -50,6 +45,19 @@ void race_excuse(struct race_worker *worker, uint64_t since)
 {
 	if (worker->m.kind->values == IDMAP_PERCPU && race_milliseconds() - since > RACE_PATIENCE_MS)
 		worker->arena->excused = true;
+}
+
+int race_update(struct race_worker *worker, uint32_t key, uint64_t value, uint64_t flags)
+{
+	uint64_t since;
+	int err;
+
+	flags |= lock_or_not(worker);
+	do {
+		since = race_milliseconds();
+		err = idmap_update(&worker->m, key, value, flags);
+	} while (err == -E2BIG && race_milliseconds() - since > RACE_PATIENCE_MS);
+	return race_checked(worker, "update", err);
 }
 
 int race_lookup(struct race_worker *worker, uint32_t key, struct idmap_ids *value)
