@@ -155,7 +155,20 @@ static int repeat(int status)
 	return 128 + WTERMSIG(status);
 }
 
-/* Lets go of what others may wait to see closed; takes what will be needed: a descriptor for each map. */
+/* Lets go of the caller's descriptors, which others may wait to see closed. Nothing of the library's is open yet. What goes to
+ * standard error is still to be seen. */
+static void let_go(int one, int other)
+{
+	unsigned low = (unsigned)(one < other ? one : other), high = (unsigned)(one < other ? other : one);
+
+	if (low > 3)
+		close_range(3, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0u, 0);
+}
+
+/* Lets go of the rest; takes what will be needed: a descriptor for each map. */
 static void settle(void)
 {
 	struct rlimit limit;
@@ -180,6 +193,7 @@ static int attend_child(int socket, int signals, struct child *child, int failur
 		return WIFEXITED(child->status) ? WEXITSTATUS(child->status) : failure;
 	}
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	let_go(listener, signals);
 	error = serve_start(listener);
 	if (error) {
 		kill(child->pid, SIGKILL);

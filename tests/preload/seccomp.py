@@ -10,6 +10,7 @@ maps, as root and as nobody; and how supervision begins and ends.
 import json
 import os
 import pathlib
+import select
 import shutil
 import signal
 import subprocess
@@ -82,6 +83,18 @@ def daemons(side, client):
     expect(ask(side, client, "fetch", map_id), (0, "-2\n"), "the map that it had")
 
 
+def closes(side):
+    """What the program closes is closed: nobody else has it."""
+    end, passed = os.pipe()
+    command = [*side.prefix, "bash", "-c", f"exec {passed}>&-; read -r line"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=side.env, pass_fds=[passed]) as program:
+        os.close(passed)
+        closed = select.select([end], [], [], 60)[0]
+        program.stdin.close()
+    os.close(end)
+    expect(closed, [end], "a pipe that the program has closed")
+
+
 def check(who, side, scratch, client, bare, kernel):
     refused = side.run(["true"])
     if refused.returncode == 126:
@@ -92,6 +105,7 @@ def check(who, side, scratch, client, bare, kernel):
     answers(who, side, client, scratch, kernel)
     ends(who, side, client, scratch)
     daemons(side, client)
+    closes(side)
     print(f"as {who}: {ask(side, client, *SPEED)[1].strip()}")
 
 
