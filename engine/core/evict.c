@@ -2,6 +2,13 @@
 /* What eviction policies share. */
 #include "core/evict.h"
 
+bool evict_layout(struct region_layout *layout, const struct evict_ops *ops, uint32_t n)
+{
+	uint64_t nodes = (n + 1ull) * sizeof(struct evict_node);
+
+	return ops->layout(layout, n) && region_layout_add(layout, PART_EVICT_NODES, nodes, nodes);
+}
+
 bool evict_any_announced(const struct evict *e, const uint32_t *elements, unsigned n)
 {
 	uint32_t used;

@@ -11,8 +11,10 @@
  *   a writer's     from take() to the commit that publishes it, or give(); from the commit that removes it to give()
  * A writer that wants to remove an entry and a policy that evicts it race for the same commit; who wins has the element.
  *
- * Each element has a struct evict_node right before its object header. The node's `used` is set by hits, without a
- * lock: a store, and only if it isn't at its largest already, so that entries hit often cost their readers no write.
+ * What the policy notes of an element lies in its struct evict_node, in an array beside the elements: a hit doesn't
+ * need it, so it finds the elements as close together as a HASH's. How often an entry was used is a byte of the element's
+ * own header (slab.h), in the cache line of its key. Hits set it, without a lock: a store, and only if it isn't at its
+ * largest already, so that entries hit often cost their readers no write.
  */
 #ifndef ENGINE_CORE_EVICT_H
 #define ENGINE_CORE_EVICT_H
@@ -29,11 +31,12 @@ struct evict_node {
 	                              * finds nothing */
 	_Atomic uint16_t cpu; /* whose lists it belongs to. By the policy */
 	_Atomic uint8_t list; /* where it is: the policy's names. By the policy */
-	_Atomic uint8_t used; /* hits since the policy last looked, at most used_max. By hits and the policy, relaxed: a
-	                              * hit that is lost in a race is no harm */
+	uint8_t unused;
 };
 
-_Static_assert(sizeof(struct evict_node) == 16, "keeps the element aligned");
+_Static_assert(sizeof(struct evict_node) == 16, "doesn't straddle cache lines");
+
+#define EVICT_USED_MAX 2 /* s3fifo.c counts so far: with 3, what was popular once stays too long */
 
 struct evict;
 
@@ -79,30 +82,42 @@ struct evict {
 	evict_remove_fn remove;
 	evict_prefetch_fn prefetch;
 	const struct record
-		*hazards; /* the records, if elements that they announce must not be handed out; else NULL */
-	void *part;	  /* PART_EVICT */
+		*hazards;	  /* the records, if elements that they announce must not be handed out; else NULL */
+	struct evict_node *nodes; /* PART_EVICT_NODES */
+	void *part;		  /* PART_EVICT */
 	uint32_t n_cpus;
 	bool no_common; /* BPF_F_NO_COMMON_LRU */
 	/* the policy's, by its attach: */
-	uint32_t used_max;
+	uint8_t hit_adds;     /* to an element's uses; 0: hits are not marked, as in a region that is only read */
 	bool mark_copies;     /* lookups by copy are hits, too; else only the program face's are */
 	uint32_t target;      /* lru.c: how many elements a refill gets; s3fifo.c: entries on probation, a CPU */
 	void *rings, *ghosts; /* s3fifo.c: in PART_EVICT */
 };
 
+/* Adds what a map of n elements has for its policy. */
+bool evict_layout(struct region_layout *layout, const struct evict_ops *ops, uint32_t n);
+
 static inline struct evict_node *evict_node(const struct evict *e, uint32_t index)
 {
-	return (struct evict_node *)slab_object(e->elements, index) - 1;
+	return &e->nodes[index < e->elements->n ? index : 0];
+}
+
+/* Hits since the policy last looked, at most EVICT_USED_MAX. By hits and the policy, relaxed: a hit that is lost in a race
+ * is no harm. */
+static inline _Atomic uint8_t *evict_used(const struct evict *e, uint32_t index)
+{
+	return object_used(slab_object(e->elements, index));
 }
 
 /* A hit. */
 static inline void evict_mark(const struct evict *e, struct object *element)
 {
-	struct evict_node *node = (struct evict_node *)element - 1;
-	uint32_t used = atomic_load_explicit(&node->used, memory_order_relaxed);
+	_Atomic uint8_t *used = object_used(element);
 
-	if (used < e->used_max)
-		atomic_store_explicit(&node->used, (uint8_t)(used + 1), memory_order_relaxed);
+	/* the second load spares the common case a register */
+	if (caa_unlikely(atomic_load_explicit(used, memory_order_relaxed) < EVICT_USED_MAX) && e->hit_adds)
+		atomic_store_explicit(used, (uint8_t)(atomic_load_explicit(used, memory_order_relaxed) + e->hit_adds),
+				      memory_order_relaxed);
 }
 
 /* Whether a writer announces that it stores into one of the elements in place: then that one must not serve another key

@@ -79,7 +79,7 @@ static void lru_attach(struct evict *e)
 {
 	uint32_t half = own_share(e) / 2;
 
-	e->used_max = 1;
+	e->hit_adds = EVICT_USED_MAX;
 	e->mark_copies = false;
 	e->target = half < 1 ? 1 : half > LRU_BATCH ? LRU_BATCH : half;
 }
@@ -114,10 +114,9 @@ static void lock(struct evict *e, struct writer *w, struct listlock *l)
 static void hand_out(const struct evict *e, struct writer *w, uint32_t index)
 {
 	struct object *element = slab_object(e->elements, index);
-	struct evict_node *node = (struct evict_node *)element - 1;
 
 	/* relaxed: the list's lock, or the commit of the entry, publishes them */
-	atomic_store_explicit(&node->used, 0, memory_order_relaxed);
+	atomic_store_explicit(evict_used(e, index), 0, memory_order_relaxed);
 	atomic_store_explicit(&element->owner, w->owner, memory_order_relaxed);
 	if (e->hazards) {
 		w->taken.owner = w->owner;
@@ -318,7 +317,7 @@ static uint32_t oldest_pending(const struct evict *e, const struct lru_list *pen
 	for (uint32_t i = 0; index && i < e->elements->n; i++) {
 		const struct evict_node *node = evict_node(e, index);
 
-		if (!lru_used(node))
+		if (!lru_used(e, index))
 			return index;
 		index = lru_index(e, &node->prev);
 	}

@@ -36,7 +36,7 @@ static void move(const struct evict *e, struct lru_set *set, uint32_t index, enu
 {
 	take_out(e, set, index, from);
 	/* relaxed: a hit that comes between is lost, which is no harm */
-	atomic_store_explicit(&evict_node(e, index)->used, 0, memory_order_relaxed);
+	atomic_store_explicit(evict_used(e, index), 0, memory_order_relaxed);
 	lru_push(e, &set->list[to], index, to);
 }
 
@@ -75,8 +75,8 @@ void lru_flush(const struct evict *e, struct lru_set *set, struct lru_list *pend
 		struct evict_node *node = evict_node(e, index);
 		uint32_t newer = lru_index(e, &node->prev);
 
-		if (lru_used(node)) {
-			atomic_store_explicit(&node->used, 0, memory_order_relaxed); /* relaxed: as in move */
+		if (lru_used(e, index)) {
+			atomic_store_explicit(evict_used(e, index), 0, memory_order_relaxed); /* relaxed: as in move */
 			lru_unlink(e, pending, index);
 			lru_push(e, &set->list[LRU_ACTIVE], index, LRU_ACTIVE);
 		} else {
@@ -96,7 +96,7 @@ static void rotate_active(const struct evict *e, struct lru_set *set, unsigned s
 		const struct evict_node *node = evict_node(e, index);
 		uint32_t newer = lru_index(e, &node->prev);
 
-		move(e, set, index, LRU_ACTIVE, lru_used(node) ? LRU_ACTIVE : LRU_INACTIVE);
+		move(e, set, index, LRU_ACTIVE, lru_used(e, index) ? LRU_ACTIVE : LRU_INACTIVE);
 		if (index == first)
 			return;
 		index = newer;
@@ -119,7 +119,7 @@ static void rotate_inactive(const struct evict *e, struct lru_set *set, unsigned
 		if (!index)
 			break;
 		next = lru_index(e, &node->prev);
-		if (lru_used(node))
+		if (lru_used(e, index))
 			move(e, set, index, LRU_INACTIVE, LRU_ACTIVE);
 		if (index == last)
 			break;
@@ -159,7 +159,7 @@ static void choose_unused(const struct evict *e, struct lru_set *set, const stru
 		const struct evict_node *node = evict_node(e, index);
 		uint32_t newer = lru_index(e, &node->prev);
 
-		if (lru_used(node)) {
+		if (lru_used(e, index)) {
 			cut_behind(e, inactive, index);
 			move(e, set, index, LRU_INACTIVE, LRU_ACTIVE);
 		} else {

@@ -116,9 +116,9 @@ static inline uint32_t lru_cpu(const struct evict *e, const struct evict_node *n
 
 	return cpu < e->n_cpus ? cpu : 0;
 }
-static inline bool lru_used(const struct evict_node *node)
+static inline bool lru_used(const struct evict *e, uint32_t index)
 {
-	return atomic_load_explicit(&node->used, memory_order_relaxed) != 0;
+	return atomic_load_explicit(evict_used(e, index), memory_order_relaxed) != 0;
 }
 
 /*

@@ -29,15 +29,16 @@
 #include "core/machine.h"
 
 enum region_part {
-	PART_INDEX,	/* hash lines */
-	PART_ELEMENTS,	/* hash elements, array values */
-	PART_NODES,	/* overflow nodes */
-	PART_RECORDS,	/* thread records */
-	PART_LISTS,	/* credits and freelist heads, one line a CPU each */
-	PART_PROCESSES, /* process slots (core/process.h); maps with spin locks */
-	PART_SPARES,	/* a spare value for each thread record; maps with spin locks */
-	PART_EVICT,	/* an eviction policy's lists; maps that evict */
-	PART_PERCPU,	/* per-CPU values: one area a CPU */
+	PART_INDEX,	  /* hash lines */
+	PART_ELEMENTS,	  /* hash elements, array values */
+	PART_NODES,	  /* overflow nodes */
+	PART_RECORDS,	  /* thread records */
+	PART_LISTS,	  /* credits and freelist heads, one line a CPU each */
+	PART_PROCESSES,	  /* process slots (core/process.h); maps with spin locks */
+	PART_SPARES,	  /* a spare value for each thread record; maps with spin locks */
+	PART_EVICT,	  /* an eviction policy's lists; maps that evict */
+	PART_EVICT_NODES, /* what the policy notes of each element */
+	PART_PERCPU,	  /* per-CPU values: one area a CPU */
 	PART_N
 };
 
@@ -54,7 +55,7 @@ struct region_layout {
 
 #define REGION_PAGE	      4096u
 #define REGION_MAGIC	      0x50414d5245535521ull /* "!USERMAP" */
-#define REGION_LAYOUT_VERSION 3
+#define REGION_LAYOUT_VERSION 4
 #define REGION_PARITY	      0x0612u /* Linux 6.18 */
 
 /* The last page of the region. All fields but the atomics are written once, before the region is visible to others. */

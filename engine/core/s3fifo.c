@@ -41,7 +41,6 @@
 
 #define SMALL_SHARE 10 /* one of so many entries is on probation */
 #define ROUNDS_MAX  64 /* entries that one eviction gives another round */
-#define USED_MAX    2  /* with 3, what was popular once stays too long */
 #define PIECE_MAX   64 /* elements that a CPU goes over before it asks for more */
 
 /* The owner word of entries that were rebuilt: an operation that is over. */
@@ -107,7 +106,7 @@ static bool s3fifo_layout(struct region_layout *layout, uint32_t n)
 
 static void s3fifo_attach(struct evict *e)
 {
-	e->used_max = USED_MAX;
+	e->hit_adds = 1;
 	e->mark_copies = true;
 	e->target = ring_size(e->elements->n - 1, e->n_cpus);
 	e->rings = &s3fifo_of(e)->cpus[e->n_cpus];
@@ -120,15 +119,16 @@ static void s3fifo_format(struct evict *e)
 }
 
 /* relaxed: what is decided by it is decided again by a CAS */
-static inline uint64_t owner_of(const struct evict_node *node)
+static inline uint64_t owner_of(const struct evict *e, uint32_t index)
 {
-	return atomic_load_explicit(&((const struct object *)(node + 1))->owner, memory_order_relaxed);
+	return atomic_load_explicit(&((const struct object *)slab_object(e->elements, index))->owner,
+				    memory_order_relaxed);
 }
 
 /* What a ring says of an element: the low half of the owner word tells it from its later lives, nearly always. */
-static inline uint64_t ring_entry(const struct evict_node *node, uint32_t index)
+static inline uint64_t ring_entry(const struct evict *e, uint32_t index)
 {
-	return owner_of(node) << 32 | index;
+	return owner_of(e, index) << 32 | index;
 }
 
 /* The node of a ring's entry, if its element is still on probation there; else NULL. */
@@ -136,17 +136,17 @@ static inline struct evict_node *on_probation(const struct evict *e, uint64_t en
 {
 	struct evict_node *node = evict_node(e, (uint32_t)entry);
 
-	if (!entry || (uint32_t)entry >= e->elements->n || ring_entry(node, (uint32_t)entry) != entry ||
+	if (!entry || (uint32_t)entry >= e->elements->n || ring_entry(e, (uint32_t)entry) != entry ||
 	    atomic_load_explicit(&node->list, memory_order_relaxed) == MAIN)
 		return NULL;
 	return node;
 }
 
 /* Node fields, here and below: relaxed. They are hints, and whoever has the element orders its contents. */
-static inline void move_to_main(struct evict_node *node, uint32_t used)
+static inline void move_to_main(const struct evict *e, uint32_t index, uint32_t used)
 {
-	atomic_store_explicit(&node->used, (uint8_t)used, memory_order_relaxed);
-	atomic_store_explicit(&node->list, MAIN, memory_order_relaxed);
+	atomic_store_explicit(evict_used(e, index), (uint8_t)used, memory_order_relaxed);
+	atomic_store_explicit(&evict_node(e, index)->list, MAIN, memory_order_relaxed);
 }
 
 /* Counts what the writer did; only it writes its record. */
@@ -183,8 +183,8 @@ static inline uint32_t evict_small(struct evict *e, struct writer *w)
 	if (!node)
 		return 0;
 	atomic_store_explicit(slot, 0, memory_order_relaxed);
-	if (atomic_load_explicit(&node->used, memory_order_relaxed)) {
-		move_to_main(node, 0);
+	if (atomic_load_explicit(evict_used(e, (uint32_t)entry), memory_order_relaxed)) {
+		move_to_main(e, (uint32_t)entry, 0);
 		count(&w->record->rotations, 1);
 		return 0;
 	}
@@ -232,12 +232,12 @@ static bool ages(struct evict_node *node)
 	return true;
 }
 
-static bool earns_a_round(struct evict_node *node)
+static bool earns_a_round(const struct evict *e, uint32_t index)
 {
-	uint32_t used = atomic_load_explicit(&node->used, memory_order_relaxed);
+	uint32_t used = atomic_load_explicit(evict_used(e, index), memory_order_relaxed);
 
 	if (used)
-		atomic_store_explicit(&node->used, (uint8_t)(used - 1), memory_order_relaxed);
+		atomic_store_explicit(evict_used(e, index), (uint8_t)(used - 1), memory_order_relaxed);
 	return used;
 }
 
@@ -251,11 +251,11 @@ static uint32_t evict_main(struct evict *e, struct writer *w)
 		uint32_t index = next_in_turn(e, w->cpu);
 		struct evict_node *node = evict_node(e, index);
 
-		if (!owner_of(node))
+		if (!owner_of(e, index))
 			found = stock_meet(e, w, index);
 		else if (ages(node))
 			continue;
-		else if (rounds < ROUNDS_MAX && earns_a_round(node))
+		else if (rounds < ROUNDS_MAX && earns_a_round(e, index))
 			rounds++;
 		else
 			found = evict_entry(e, w, index);
@@ -306,7 +306,7 @@ static uint32_t s3fifo_take(struct evict *e, struct writer *w, uint64_t hash)
 	node = evict_node(e, index);
 	atomic_store_explicit(&node->prev, ghost, memory_order_relaxed);
 	atomic_store_explicit(&node->list, SMALL, memory_order_relaxed);
-	atomic_store_explicit(&node->used, 0, memory_order_relaxed);
+	atomic_store_explicit(evict_used(e, index), 0, memory_order_relaxed);
 	return index;
 }
 
@@ -332,17 +332,16 @@ static inline void prefetch_oldest(const struct evict *e, const _Atomic uint64_t
 }
 
 /* A new entry is on probation. What is in its place in the ring still, when the map isn't full, goes to the main part. */
-static inline void push_small(const struct evict *e, uint32_t cpu, const struct evict_node *node, uint32_t index)
+static inline void push_small(const struct evict *e, uint32_t cpu, uint32_t index)
 {
 	_Atomic uint32_t *place = &s3fifo_of(e)->cpus[cpu].place;
 	uint32_t at = atomic_load_explicit(place, memory_order_relaxed);
 	_Atomic uint64_t *ring = ring_of(e, cpu), *slot = &ring[at & (e->target - 1)];
 	uint64_t entry = atomic_load_explicit(slot, memory_order_relaxed);
-	struct evict_node *oldest = entry ? on_probation(e, entry) : NULL;
 
-	if (oldest)
-		move_to_main(oldest, 0);
-	atomic_store_explicit(slot, ring_entry(node, index), memory_order_relaxed);
+	if (entry && on_probation(e, entry))
+		move_to_main(e, (uint32_t)entry, 0);
+	atomic_store_explicit(slot, ring_entry(e, index), memory_order_relaxed);
 	atomic_store_explicit(place, at + 1, memory_order_relaxed);
 	prefetch_oldest(e, ring, at + 1);
 }
@@ -354,12 +353,12 @@ static void s3fifo_published(struct evict *e, struct writer *w, uint32_t index, 
 	uint32_t used;
 
 	if (replaced) {
-		used = atomic_load_explicit(&evict_node(e, replaced)->used, memory_order_relaxed) + 1;
-		move_to_main(node, used < USED_MAX ? used : USED_MAX);
+		used = atomic_load_explicit(evict_used(e, replaced), memory_order_relaxed) + 1;
+		move_to_main(e, index, used < EVICT_USED_MAX ? used : EVICT_USED_MAX);
 	} else if (ghost_drop(ghosts_of(e), atomic_load_explicit(&node->prev, memory_order_relaxed))) {
-		move_to_main(node, 0);
+		move_to_main(e, index, 0);
 	} else {
-		push_small(e, w->cpu, node, index);
+		push_small(e, w->cpu, index);
 	}
 }
 

@@ -45,9 +45,29 @@
 /* How every object begins. */
 struct object {
 	_Atomic uint64_t owner; /* {operation number, record} of the operation that has it, or had it last */
-	_Atomic uint64_t
-		link; /* published elements: the stamp. In a chain: {first object of the next chain, next object} */
+	/* Published elements: {stamp: high 56, uses: low 8}; the uses are by hits, and the policy, of a map that evicts
+	 * (evict.h). In a chain: {first object of the next chain, next object} */
+	_Atomic uint64_t link;
 };
+
+#define OBJECT_STAMP_SHIFT 8
+
+/* Relaxed, both: the commit publishes it, and whoever reads it validates it by the line or the slot. */
+static inline uint64_t object_stamp(const struct object *object)
+{
+	return atomic_load_explicit(&object->link, memory_order_relaxed) >> OBJECT_STAMP_SHIFT;
+}
+/* Of a private element, which then has no uses. */
+static inline void object_set_stamp(struct object *object, uint64_t stamp)
+{
+	atomic_store_explicit(&object->link, stamp << OBJECT_STAMP_SHIFT, memory_order_relaxed);
+}
+
+/* The byte is stored to alone, so that a late hit spoils no stamp. It's the lowest: see words.h. */
+static inline _Atomic uint8_t *object_used(struct object *object)
+{
+	return (_Atomic uint8_t *)&object->link;
+}
 
 struct percpu;
 

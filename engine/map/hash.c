@@ -57,7 +57,9 @@
  *
  * Walk order inside a bucket is most recently inserted first, by the stamp in each element. With BPF_F_ZERO_SEED stamps
  * count up from the bucket's largest, as the kernel's list does, and a replacement gets a new one. Otherwise the stamp
- * is the inserting operation's unique number, and replacements inherit it, so that a walk meets each entry once.
+ * is the inserting operation's unique number, and replacements inherit it, so that a walk meets each entry once. Stamps
+ * have 56 bits: the number's come round after 2^43 writes by one thread, and two entries are mistaken for one only if they
+ * are exactly so far apart, and in one bucket.
  */
 #include "map/hash.h"
 
@@ -86,7 +88,7 @@ static void attach_slab(struct slab *slab, struct usermap *map, enum region_part
 	slab->budget = hash_budget(&map->layout);
 }
 
-/* The elements, and whose they are. An LRU's have their policy's node before them. */
+/* The elements, and whose they are. */
 static void attach_elements(struct hash *h, struct usermap *map)
 {
 	const struct map_attr *attr = &map->layout.attr;
@@ -98,12 +100,12 @@ static void attach_elements(struct hash *h, struct usermap *map)
 	h->elements.touched = hash_elements_preallocated(attr);
 	if (!hash_is_lru(attr))
 		return;
-	h->elements.base += sizeof(struct evict_node);
 	h->evict = (struct evict){ .ops = hash_policy(attr),
 				   .elements = &h->elements,
 				   .writers = &h->writers,
 				   .remove = hash_evict,
 				   .prefetch = hash_evict_prefetch,
+				   .nodes = region_part(&map->region, &map->layout, PART_EVICT_NODES),
 				   .part = region_part(&map->region, &map->layout, PART_EVICT),
 				   .n_cpus = map->layout.n_cpus,
 				   .no_common = attr->map_flags & BPF_F_NO_COMMON_LRU };
@@ -111,7 +113,7 @@ static void attach_elements(struct hash *h, struct usermap *map)
 		h->evict.hazards = region_part(&map->region, &map->layout, PART_RECORDS);
 	h->evict.ops->attach(&h->evict);
 	if (map->region.read_only) /* nothing is stored: hits don't count */
-		h->evict.used_max = 0;
+		h->evict.hit_adds = 0;
 	h->on_evict = map->on_evict;
 	h->on_evict_ctx = map->on_evict_ctx;
 }
@@ -219,8 +221,8 @@ static void hash_info(const struct usermap *map, struct usermap_info *info)
 
 	info->count = free < map->max_entries ? map->max_entries - free : 0;
 	info->bytes_used = map->layout.size[PART_INDEX] + map->layout.size[PART_LISTS] + map->layout.size[PART_EVICT] +
-			   used_bytes(&h->elements) + used_bytes(&h->nodes) + REGION_PAGE +
-			   slots * h->percpu.stride * h->percpu.n_cpus +
+			   map->layout.size[PART_EVICT_NODES] + used_bytes(&h->elements) + used_bytes(&h->nodes) +
+			   REGION_PAGE + slots * h->percpu.stride * h->percpu.n_cpus +
 			   sizeof(struct record) * atomic_load_explicit(&h->header->records_used, memory_order_relaxed);
 	info->waiting = slab_waiting(&h->elements);
 	info->waiting_budget = h->elements.budget;
@@ -302,10 +304,10 @@ static const struct map_ops variants[] = {
 };
 
 static const struct map_ops lru_variants[] = {
-	LRU_PLAIN_OPS(pair_at_once, pair_at_once),	 LRU_PLAIN_OPS(key4_at_once, key_at_once),
-	LRU_PLAIN_OPS(key8_at_once, key_at_once),	 LRU_PLAIN_OPS(key_at_once, key_at_once),
-	LRU_PERCPU_OPS(percpu4_at_once, percpu_at_once), LRU_PERCPU_OPS(percpu8_at_once, percpu_at_once),
-	LRU_PERCPU_OPS(percpu_at_once, percpu_at_once),
+	LRU_PLAIN_OPS(pair_evicts, pair_at_once),	 LRU_PLAIN_OPS(pair_at_once, pair_at_once),
+	LRU_PLAIN_OPS(key4_at_once, key_at_once),	 LRU_PLAIN_OPS(key8_at_once, key_at_once),
+	LRU_PLAIN_OPS(key_at_once, key_at_once),	 LRU_PERCPU_OPS(percpu4_at_once, percpu_at_once),
+	LRU_PERCPU_OPS(percpu8_at_once, percpu_at_once), LRU_PERCPU_OPS(percpu_at_once, percpu_at_once),
 };
 
 static int variant_of(const struct usermap *map)
@@ -321,7 +323,9 @@ static int variant_of(const struct usermap *map)
 	if (map->spin_lock)
 		return grace ? HASH_locked_grace : HASH_locked_at_once;
 	if (map->key_size == 8 && map->value_size == 8 && !(map->map_flags & BPF_F_ZERO_SEED))
-		return grace ? HASH_pair_grace : HASH_pair_at_once;
+		return grace					? HASH_pair_grace
+		       : map->ops->evicts && map->region.fd < 0 ? HASH_pair_evicts
+								: HASH_pair_at_once;
 	if (map->key_size == 8)
 		return grace ? HASH_key8_grace : HASH_key8_at_once;
 	if (map->key_size == 4)

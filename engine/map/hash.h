@@ -4,8 +4,8 @@
  *
  * Operations exist in variants: for keys of 4 and 8 bytes and for others, for maps with grace periods and maps that
  * reuse at once, for the commonest map of all, 8 bytes to 8 bytes without BPF_F_ZERO_SEED ("pair"), for per-CPU values
- * and for values with a spin lock. Maps that evict have no variants of their own: they reuse at once, and such
- * code asks hash_evicts(). The code is written once, in always-inline functions that take a constant struct
+ * and for values with a spin lock. Of maps that evict only private pairs have a variant of their own; the others reuse
+ * at once, and such code asks hash_evicts(). The code is written once, in always-inline functions that take a constant struct
  * hash_kind; each file makes its variants with HASH_VARIANTS.
  */
 #ifndef ENGINE_MAP_HASH_H
@@ -32,16 +32,18 @@ struct hash_kind {
 	bool grace;	   /* elements are reused after a grace period */
 	bool percpu;	   /* values have a slot for each CPU, outside the elements; replaced in place */
 	bool locked;	   /* values have a spin lock; BPF_F_LOCK replaces them in place */
+	bool evicts;	   /* private, and evicts; others that do so are told by hash_evicts() */
 };
 
 #define HASH_PAIR   1
 #define HASH_GRACE  2
 #define HASH_PERCPU 4
 #define HASH_LOCKED 8
+#define HASH_EVICTS 16
 
 #define HASH_KIND(size, traits)                                                                                        \
 	((struct hash_kind){ size, ((traits)&HASH_PAIR) != 0, ((traits)&HASH_GRACE) != 0, ((traits)&HASH_PERCPU) != 0, \
-			     ((traits)&HASH_LOCKED) != 0 })
+			     ((traits)&HASH_LOCKED) != 0, ((traits)&HASH_EVICTS) != 0 })
 
 /* X(name, key size, traits) */
 #define HASH_PLAIN_VARIANTS(X)                       \
@@ -53,6 +55,7 @@ struct hash_kind {
 	X(key4_at_once, 4, 0)                        \
 	X(key8_at_once, 8, 0)                        \
 	X(key_at_once, 0, 0)                         \
+	X(pair_evicts, 8, HASH_PAIR | HASH_EVICTS)   \
 	X(locked_grace, 0, HASH_LOCKED | HASH_GRACE) \
 	X(locked_at_once, 0, HASH_LOCKED)
 #define HASH_PERCPU_VARIANTS(X)                       \
@@ -117,7 +120,7 @@ HASH_INLINE bool hash_ordered(const struct hash *h, struct hash_kind kind)
 /* Whether a full map gives an entry up. Its elements are its policy's: no slab, no credits. */
 HASH_INLINE bool hash_evicts(const struct hash *h, struct hash_kind kind)
 {
-	return !kind.grace && !kind.locked && h->evict.ops;
+	return kind.evicts || (!kind.grace && !kind.locked && h->evict.ops);
 }
 
 /* A hit by a program, or by a copy. */
@@ -142,12 +145,15 @@ HASH_INLINE uint32_t hash_value_bytes(const struct hash *h, struct hash_kind kin
 
 HASH_INLINE struct object *hash_element(const struct hash *h, uint32_t index, struct hash_kind kind)
 {
-	if (kind.pair && kind.grace) /* private memory: the index is ours, and needs no check */
+	if (kind.pair && (kind.grace || kind.evicts)) /* private memory: the index is ours, and needs no check */
 		return (struct object *)(h->elements.base + (size_t)index * PAIR_ELEMENT_SIZE);
+	if (kind.pair)
+		return (struct object *)(h->elements.base +
+					 (size_t)(index < h->elements.n ? index : 0) * PAIR_ELEMENT_SIZE);
 	return slab_object(&h->elements, index);
 }
 
-/* An element: the object header (the link word is the stamp while it is published), the key, the value, each padded to
+/* An element: the object header (the link word has the stamp while it is published), the key, the value, each padded to
  * whole words. */
 HASH_INLINE unsigned char *element_key(struct object *e)
 {

@@ -68,8 +68,6 @@ uint32_t hash_element_size(const struct map_attr *attr)
 
 	if (!hash_is_percpu(attr))
 		size += words_stride(attr->value_size);
-	if (hash_is_lru(attr))
-		size += sizeof(struct evict_node);
 	return size <= 32 ? 32 : (uint32_t)((size + 63) & ~(size_t)63);
 }
 
@@ -129,7 +127,7 @@ static bool add_parts(struct region_layout *layout)
 	       region_layout_add(layout, PART_NODES, hash_n_nodes(layout) * sizeof(struct node), 0) &&
 	       region_layout_add(layout, PART_RECORDS, RECORDS * sizeof(struct record), 0) &&
 	       region_layout_add(layout, PART_LISTS, lists, lists) && (!attr->spin_lock || vlock_layout(layout)) &&
-	       (!policy || process_layout(layout)) && (!policy || policy->layout(layout, attr->max_entries)) &&
+	       (!policy || process_layout(layout)) && (!policy || evict_layout(layout, policy, attr->max_entries)) &&
 	       (!hash_is_percpu(attr) ||
 		percpu_layout(layout, hash_n_elements(layout), hash_elements_preallocated(attr)));
 }

@@ -192,10 +192,10 @@ HASH_INLINE void set_stamp(struct attempt *a, const struct hash_target *t, const
 	else if (found && kind.grace && place->depth < 0) /* a swap may be retiring it: see hash_read_slot */
 		hash_read_slot(a->h, t->line, place->slot, &stamp);
 	else if (found)
-		stamp = atomic_load_explicit(&place->element->link, memory_order_relaxed);
+		stamp = object_stamp(place->element);
 	else
 		stamp = a->w->owner;
-	atomic_store_explicit(&a->element->link, stamp, memory_order_relaxed);
+	object_set_stamp(a->element, stamp);
 }
 
 /* The cheap replacement: one CAS of the index. */

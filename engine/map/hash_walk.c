@@ -20,7 +20,7 @@ uint32_t hash_read_slot(const struct hash *h, const struct line *line, unsigned 
 
 	do {
 		index = again;
-		*stamp = atomic_load_explicit(slab_link(&h->elements, index), memory_order_relaxed);
+		*stamp = object_stamp(slab_object(&h->elements, index));
 		/* acquire fence: the stamp was read before the index is read again */
 		atomic_thread_fence(memory_order_acquire);
 		again = atomic_load_explicit(&line->index[slot], memory_order_acquire);
@@ -33,7 +33,7 @@ bool hash_stamp(const struct hash *h, const struct hash_target *t, const struct 
 	if (place->depth < 0)
 		hash_read_slot(h, t->line, place->slot, stamp);
 	else
-		*stamp = atomic_load_explicit(&place->element->link, memory_order_relaxed);
+		*stamp = object_stamp(place->element);
 	return !line_moved(t->line, place->w);
 }
 
@@ -72,7 +72,7 @@ static int collect_overflow(const struct hash *h, const struct line *line, unsig
 
 		for (uint32_t slots = line_bucket_slots(node_tags(node), bucket); slots; slots &= slots - 1) {
 			uint32_t index = node_index(node, (unsigned)__builtin_ctz(slots));
-			uint64_t stamp = atomic_load_explicit(slab_link(&h->elements, index), memory_order_relaxed);
+			uint64_t stamp = object_stamp(slab_object(&h->elements, index));
 			int err = add(out, (struct hash_entry){ stamp, index, LINE_SLOTS });
 
 			if (err)

@@ -96,8 +96,8 @@ void hash_settle(struct hash *h, const struct writer *w, const uint32_t *element
 
 static uint64_t stamp_of(const struct hash *h, uint32_t index)
 {
-	/* relaxed: valid only if the line doesn't move, which the commit checks */
-	return atomic_load_explicit(slab_link(&h->elements, index), memory_order_relaxed);
+	/* valid only if the line doesn't move, which the commit checks */
+	return object_stamp(slab_object(&h->elements, index));
 }
 
 uint64_t hash_largest_stamp(const struct hash *h, const struct hash_target *t, line_word w)

@@ -90,7 +90,7 @@ MUTANTS = [
       (UPDATE, "\t\terr = commit_update(a, t, &place, found, kind);\n",
        "\t\terr = commit_update(a, t, &place, found, kind);\n\t\tif (!err)\n\t\t\tset_stamp(a, t, &place, found, kind);\n")]),
     ("a replacement doesn't inherit the stamp",
-     [(UPDATE, "\telse if (found)\n\t\tstamp = atomic_load_explicit(&place->element->link, memory_order_relaxed);\n", "")]),
+     [(UPDATE, "\telse if (found)\n\t\tstamp = object_stamp(place->element);\n", "")]),
     ("a chain is linked after it was pushed",
      [(SLAB, "\t\tset_next_chain(slab, last, (uint32_t)old.second);\n\t\tTEST_POINT(TP_SLAB);\n"
              "\t\tif (pair_cas(list, old, (struct pair_value){ old.first + 1, first }))\n\t\t\treturn;\n",

@@ -11,7 +11,7 @@
 
 static _Atomic uint64_t *table(const struct fixture *f, uint32_t index)
 {
-	return slab_link(&f->elements, index);
+	return (_Atomic uint64_t *)((struct object *)slab_object(&f->elements, index) + 1);
 }
 
 /* Whether a living writer other than self is just removing the element, and hasn't made it its own yet. */
@@ -70,7 +70,7 @@ static bool lay_out(struct region_layout *layout, uint32_t n)
 
 	return region_layout_add(layout, PART_ELEMENTS, elements, elements) &&
 	       region_layout_add(layout, PART_RECORDS, records, records) && process_layout(layout) &&
-	       lru_ops.layout(layout, n) && region_layout_end(layout);
+	       evict_layout(layout, &lru_ops, n) && region_layout_end(layout);
 }
 
 void fixture_join(struct fixture *f)
@@ -100,8 +100,7 @@ struct fixture *fixture_make(const struct fixture_shape *shape)
 	assert_true(lay_out(&f->layout, shape->n));
 	assert_int_equal(region_create(&f->region, &f->layout, shape->shared ? REGION_MEMFD : REGION_PRIVATE, NULL, -1),
 			 0);
-	f->elements = (struct slab){ .base = (unsigned char *)region_part(&f->region, &f->layout, PART_ELEMENTS) +
-					     sizeof(struct evict_node),
+	f->elements = (struct slab){ .base = region_part(&f->region, &f->layout, PART_ELEMENTS),
 				     .object_size = ELEMENT,
 				     .n = shape->n + 1,
 				     .region = &f->region };
@@ -118,6 +117,7 @@ struct fixture *fixture_make(const struct fixture_shape *shape)
 			       .remove = remove_element,
 			       .prefetch = no_prefetch,
 			       .hazards = shape->in_place ? f->writers.records : NULL,
+			       .nodes = region_part(&f->region, &f->layout, PART_EVICT_NODES),
 			       .part = region_part(&f->region, &f->layout, PART_EVICT),
 			       .n_cpus = shape->n_cpus,
 			       .no_common = shape->no_common };

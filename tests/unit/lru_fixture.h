@@ -31,7 +31,7 @@ struct fixture_shape {
 	bool in_place;
 };
 
-/* What an element's link word says: the fake table. */
+/* What the word behind an element's header says: the fake table. */
 enum { FIXTURE_OUT, FIXTURE_IN };
 
 /* A policy's map; ops may be lru_ops. NULL on failure. */

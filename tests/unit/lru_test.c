@@ -258,7 +258,7 @@ static uint32_t take_both(struct fixture *f, struct writer *w)
 
 	assert_int_equal(got, expected);
 	assert_int_equal(((struct object *)slab_object(&f->elements, got))->owner, w->owner);
-	assert_int_equal(evict_node(&f->e, got)->used, 0);
+	assert_int_equal(*evict_used(&f->e, got), 0);
 	assert_int_equal(evict_node(&f->e, got)->cpu, w->cpu);
 	return got;
 }
@@ -338,7 +338,7 @@ static void compare(const struct fixture *f)
 	for (uint32_t i = 1; i <= m.n; i++) {
 		assert_int_equal(fixture_present(f, i), m.present[i]);
 		if (m.present[i])
-			assert_int_equal(evict_node(&f->e, i)->used, m.used[i]);
+			assert_int_equal(*evict_used(&f->e, i) != 0, m.used[i]);
 	}
 	lru_ops.info(&f->e, &info);
 	assert_int_equal(info.evictions, m.evictions);

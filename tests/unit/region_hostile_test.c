@@ -227,6 +227,7 @@ static void every_corrupt_field_is_EINVAL(void **unused)
 		PART_FIELDS(PART_PROCESSES),
 		PART_FIELDS(PART_SPARES),
 		PART_FIELDS(PART_EVICT),
+		PART_FIELDS(PART_EVICT_NODES),
 		PART_FIELDS(PART_PERCPU),
 		FIELD(layout.total),
 	};

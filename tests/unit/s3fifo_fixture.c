@@ -15,6 +15,7 @@ struct writer writer[WRITERS];
 struct slab elements;
 static unsigned char *memory;
 unsigned char *part;
+static struct evict_node nodes[MAX_N + 1];
 struct evict map;
 _Atomic uint64_t in_entry[MAX_N + 1];
 atomic_uint removals;
@@ -83,7 +84,7 @@ void make(uint32_t n)
 	struct region_layout empty = { .n_cpus = CPUS };
 
 	layout = empty;
-	assert_true(n <= MAX_N && s3fifo_ops.layout(&layout, n));
+	assert_true(n <= MAX_N && evict_layout(&layout, &s3fifo_ops, n));
 	free(memory);
 	free(part);
 	memory = aligned_alloc(64, (size_t)(n + 1) * OBJECT);
@@ -92,15 +93,17 @@ void make(uint32_t n)
 	memset(part, 0, layout.size[PART_EVICT]);
 	memset(records, 0, sizeof(records));
 	memset((void *)in_entry, 0, sizeof(in_entry));
+	memset((void *)nodes, 0, sizeof(nodes));
 	atomic_store(&header.records_used, WRITERS);
 	region.header = &header;
 	writers = (struct writer_set){ .region = &region, .records = records };
-	elements = (struct slab){ .base = memory + sizeof(struct evict_node), .object_size = OBJECT, .n = n + 1 };
+	elements = (struct slab){ .base = memory, .object_size = OBJECT, .n = n + 1 };
 	map = (struct evict){ .ops = &s3fifo_ops,
 			      .elements = &elements,
 			      .writers = &writers,
 			      .remove = fake_remove,
 			      .prefetch = no_prefetch,
+			      .nodes = nodes,
 			      .part = part,
 			      .n_cpus = CPUS };
 	for (uint32_t i = 0; i < WRITERS; i++)
@@ -125,7 +128,7 @@ uint32_t insert(struct writer *w, uint32_t cpu, uint64_t hash)
 	if (index) {
 		assert_true(atomic_load(owner_of(index)) == w->owner);
 		assert_false(atomic_load(&in_entry[index]));
-		assert_int_equal(atomic_load(&evict_node(&map, index)->used), 0);
+		assert_int_equal(atomic_load(evict_used(&map, index)), 0);
 		publish(w, index, 0);
 	}
 	op_end(w);

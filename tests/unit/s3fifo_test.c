@@ -346,7 +346,7 @@ static void scribbled_lists_end_and_stay_within_bounds(void **state)
 			atomic_store(&evict_node(&map, i)->next, (uint32_t)support_random_below(60));
 			atomic_store(&evict_node(&map, i)->cpu, (uint16_t)support_random_below(2));
 			atomic_store(&evict_node(&map, i)->list, (uint8_t)support_random());
-			atomic_store(&evict_node(&map, i)->used, (uint8_t)support_random());
+			atomic_store(evict_used(&map, i), (uint8_t)support_random());
 		}
 		for (unsigned i = 0; i < 200; i++) {
 			uint32_t index;
