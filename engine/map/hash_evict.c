@@ -8,7 +8,8 @@
  *
  * Elements of the dead. A writer that was killed has left, at most, the element it had taken and not published, and the
  * one whose entry it had removed and not given back. The kernel's lists name every element, so an evictor meets them
- * one day: in no entry, and nobody's. It must not take one that is a living writer's, so it asks in this order:
+ * one day: in no entry, and nobody's. It must not take one that is a living writer's, so it asks in this order, beginning
+ * anew when its first look at the table has found nothing:
  *   is the operation over that the element's owner word names (its number moved on, or its process is gone)?
  *   is the element in no entry of its bucket? (after that: what an operation that is over had published, shows)
  *   is no living writer about to take it over, between the commit that removed it and the change of the owner word
@@ -144,28 +145,43 @@ static struct hash *hash_of_evict(const struct evict *e)
 void hash_evict_prefetch(const struct evict *e, uint32_t index)
 {
 	__builtin_prefetch(line_of(hash_of_evict(e), e, index), 1);
+	__builtin_prefetch(slab_object(e->elements, index), 1);
+}
+
+/* hash_evict of an element that was in no entry when it was looked for. */
+HASH_COLD enum evict_removed evict_left(struct hash *h, struct writer *w, struct hash_place *place)
+{
+	/* acquire: what the operation did that wrote it is visible */
+	uint64_t owner = atomic_load_explicit(&place->element->owner, memory_order_acquire);
+	bool over = listlock_over(&h->writers, owner); /* before the look at the table, and at which line that is */
+	struct line *line = line_of(h, &h->evict, place->index);
+	int got = remove_element(h, w, line, place);
+
+	if (got > 0)
+		return EVICT_ENTRY;
+	if (got < 0 || !over || is_outgoing(h, w, place->index))
+		return EVICT_NOT;
+	/* acq_rel: whatever the dead writer did to the element comes before what the next one does */
+	if (!atomic_compare_exchange_strong_explicit(&place->element->owner, &owner, w->owner, memory_order_acq_rel,
+						     memory_order_relaxed))
+		return EVICT_NOT;
+	release_claims(line, place->index);
+	return EVICT_LEFT;
 }
 
 enum evict_removed hash_evict(struct evict *e, struct writer *w, uint32_t index)
 {
 	struct hash *h = hash_of_evict(e);
 	struct hash_place place = { .index = index, .element = slab_object(&h->elements, index) };
-	uint64_t owner = atomic_load_explicit(&place.element->owner, memory_order_acquire);
-	bool over = listlock_over(&h->writers, owner); /* before the look at the table */
 	struct line *line = line_of(h, e, index);
-	int got = remove_element(h, w, line, &place);
+	enum evict_removed removed;
+	int got;
 
-	if (got > 0) {
-		if (h->on_evict)
-			tell(h, w, index);
-		return EVICT_ENTRY;
-	}
-	if (got < 0 || !over || is_outgoing(h, w, index))
-		return EVICT_NOT;
-	/* acq_rel: whatever the dead writer did to the element comes before what the next one does */
-	if (!atomic_compare_exchange_strong_explicit(&place.element->owner, &owner, w->owner, memory_order_acq_rel,
-						     memory_order_relaxed))
-		return EVICT_NOT;
-	release_claims(line, index);
-	return EVICT_LEFT;
+	/* mostly it's in an entry, and then who made that is no matter: his record may be in another CPU's cache, and
+	 * written to all the time */
+	got = remove_element(h, w, line, &place);
+	removed = got > 0 ? EVICT_ENTRY : got ? EVICT_NOT : evict_left(h, w, &place);
+	if (removed == EVICT_ENTRY && h->on_evict)
+		tell(h, w, index);
+	return removed;
 }
