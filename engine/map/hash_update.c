@@ -464,9 +464,10 @@ HASH_INLINE bool replace_glance(struct hash *h, const void *key, const void *val
 	struct hash_place place;
 	bool done;
 
+	if (caa_unlikely(hash_evicts(h, kind) || hash_ordered(h, kind) || flags == BPF_NOEXIST))
+		return false;
 	a.w = thread_writer(h->writers.map_id);
-	if (caa_unlikely(!a.w || flags == BPF_NOEXIST || hash_evicts(h, kind) || hash_ordered(h, kind)) ||
-	    caa_unlikely(writer_busy(a.w) || !slab_ready(&a.w->record->elements)))
+	if (caa_unlikely(!a.w || writer_busy(a.w) || !slab_ready(&a.w->record->elements)))
 		return false;
 	t = hash_target(h, key, kind);
 	writer_enter(a.w);

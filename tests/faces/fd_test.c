@@ -334,7 +334,7 @@ static void part_foreign_directory(void)
 	char path[64];
 
 	own_shm(0);
-	snprintf(path, sizeof(path), "/dev/shm/usermap-bpf-map-3-%u", geteuid());
+	snprintf(path, sizeof(path), "/dev/shm/usermap-bpf-map-4-%u", geteuid());
 	CHECK(mkdir(path, 0777) == 0 && chmod(path, 0777) == 0); /* open to everybody: not to be trusted */
 	check_works_by_memfd();
 }

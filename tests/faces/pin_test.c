@@ -83,7 +83,7 @@ static const char *entry(abi_bpf bpf, const char *name)
 		sprintf(path, "%s%s", kernel_root, name + 1);
 		return path;
 	}
-	sprintf(path, "/dev/shm/usermap-bpf-map-3-%u/pin%s%s", geteuid(), engine_root, name + 1);
+	sprintf(path, "/dev/shm/usermap-bpf-map-4-%u/pin%s%s", geteuid(), engine_root, name + 1);
 	return path;
 }
 
@@ -555,7 +555,7 @@ int main(void)
 	sprintf(file, "%s/file", plain);
 	close(open(file, O_CREAT | O_RDWR, 0600));
 	close(make_map(usermap_bpf, 0)); /* makes the registry */
-	sprintf(registry, "/dev/shm/usermap-bpf-map-3-%u/pin", geteuid());
+	sprintf(registry, "/dev/shm/usermap-bpf-map-4-%u/pin", geteuid());
 	mkdir(registry, 0700);
 	sprintf(root, "/dev/shm/pins-%d", getpid());
 	failed = run_in("pin in a tmpfs", root, "", mounts && kernel_is_oracle(&why));

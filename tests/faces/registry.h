@@ -27,7 +27,7 @@ static inline const char *in_registry(const char *name)
 {
 	static __thread char path[512];
 
-	snprintf(path, sizeof(path), "/dev/shm/usermap-bpf-map-3-%u/%s", geteuid(), name);
+	snprintf(path, sizeof(path), "/dev/shm/usermap-bpf-map-4-%u/%s", geteuid(), name);
 	return path;
 }
 

@@ -255,7 +255,7 @@ static void users_have_their_own(void **state)
 	unpin(PIN);
 	close(shared_fd);
 	assert_int_equal(count_maps(), 1); /* the other user's pin keeps it */
-	assert_int_equal(unlink("/dev/shm/usermap-bpf-map-3-65534/pin/sys/fs/bpf/roots"), 0);
+	assert_int_equal(unlink("/dev/shm/usermap-bpf-map-4-65534/pin/sys/fs/bpf/roots"), 0);
 	assert_int_equal(count_maps(), 0);
 }
 
@@ -373,7 +373,7 @@ static void part_foreign_directory(void)
 	int fd;
 
 	CHECK(own_registry());
-	snprintf(path, sizeof(path), "/dev/shm/usermap-bpf-map-3-%u", geteuid());
+	snprintf(path, sizeof(path), "/dev/shm/usermap-bpf-map-4-%u", geteuid());
 	CHECK(mkdir(path, 0777) == 0 && chmod(path, 0777) == 0); /* open to everybody: not to be trusted */
 	fd = make(0);
 	CHECK(fd >= 0 && put(fd, 1, 11) == 0);
