@@ -467,13 +467,15 @@ HASH_INLINE bool replace_glance(struct hash *h, const void *key, const void *val
 	if (caa_unlikely(hash_evicts(h, kind) || hash_ordered(h, kind) || flags == BPF_NOEXIST))
 		return false;
 	a.w = thread_writer(h->writers.map_id);
-	if (caa_unlikely(!a.w || writer_busy(a.w) || !slab_ready(&a.w->record->elements)))
+	if (caa_unlikely(!a.w || writer_busy(a.w)))
 		return false;
 	t = hash_target(h, key, kind);
 	writer_enter(a.w);
 	a.w->cpu = cpu_current(h->n_cpus);
 	place.depth = -1;
-	done = hash_glance(h, &t, key, &place, NULL, kind) > 0 && replace_in_slot(&a, &t, &place, kind);
+	/* whether an element is at hand is asked inside the operation: before, a signal handler might have taken it */
+	done = caa_likely(slab_ready(&a.w->record->elements)) &&
+	       hash_glance(h, &t, key, &place, NULL, kind) > 0 && replace_in_slot(&a, &t, &place, kind);
 	writer_end(a.w);
 	return done;
 }
