@@ -31,6 +31,7 @@ GROUPS = [
         (CONCURRENCY + "scenarios_grace", [], 120),
         (CONCURRENCY + "scenarios_fork", [], 300),
         (CONCURRENCY + "percpu_add_test", [], 60),
+        (CONCURRENCY + "handler_step_test", [], 60),
         (CONCURRENCY + "race", ["--seconds", "20", "--threads", "6", "--perturb", "20"], 120),
         (CONCURRENCY + "explore", ["--max", "300"], 3600),
     ]),
