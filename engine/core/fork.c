@@ -18,6 +18,7 @@
 #include <stddef.h>
 
 #include "core/alloc.h"
+#include "core/hold.h"
 #include "core/lockmaps.h"
 #include "core/process.h"
 #include "core/reclaim.h"
@@ -51,18 +52,27 @@ static void orphan(struct writer *w)
 	writer_release(w);
 }
 
+static struct held before_fork; /* the forking thread's. Under all the locks */
+
 static void prepare(void)
 {
+	struct held before;
+
+	hold_begin(&before);
 	reclaim_fork_prepare(); /* first: it may have to wait for readers, which may need the registry's lock */
 	thread_fork_prepare();
 	process_fork_prepare();
+	before_fork = before;
 }
 
 static void parent(void)
 {
+	struct held before = before_fork;
+
 	process_fork_parent();
 	thread_fork_parent();
 	reclaim_fork_parent();
+	hold_end(&before);
 }
 
 static void child(void)
@@ -79,6 +89,7 @@ static void child(void)
 		if (!in_operation(writer_find(set)))
 			set->repair(set, writer_find(set));
 	}
+	hold_end(&before_fork);
 }
 
 static void install(void)

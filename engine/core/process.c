@@ -34,6 +34,7 @@
 
 #include "core/alloc.h"
 #include "core/fork.h"
+#include "core/hold.h"
 
 #define BASE (1ull << 62) /* of the locked bytes: behind the end of any file */
 
@@ -130,15 +131,18 @@ static int join(struct process_slots *p)
 
 int process_join(struct process_slots *p)
 {
+	struct held before;
 	int error = 0;
 
 	if (atomic_load_explicit(&p->self, memory_order_acquire)) /* acquire: see join */
 		return 0;
 	fork_handlers_install();
+	hold_begin(&before);
 	pthread_mutex_lock(&lock);
 	if (!atomic_load_explicit(&p->self, memory_order_relaxed)) /* relaxed: under the lock */
 		error = join(p);
 	pthread_mutex_unlock(&lock);
+	hold_end(&before);
 	return error;
 }
 
@@ -154,12 +158,16 @@ static void forget(struct process_slots *p)
 
 void process_leave(struct process_slots *p)
 {
+	struct held before;
+
+	hold_begin(&before);
 	pthread_mutex_lock(&lock);
 	if (p->pin) {
 		munmap(p->pin, p->pin_size);
 		forget(p);
 	}
 	pthread_mutex_unlock(&lock);
+	hold_end(&before);
 }
 
 bool process_dead(const struct process_slots *p, uint64_t self)

@@ -56,6 +56,13 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct t
 	return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
 }
 
+static void want(void)
+{
+	/* release: what the request is for comes before it */
+	if (!atomic_exchange_explicit(&wanted, 1, memory_order_release))
+		futex(&wanted, FUTEX_WAKE_PRIVATE, 1, NULL);
+}
+
 /* One grace period. Called with lock held by whoever runs it; the lock is dropped meanwhile. */
 static void run_period(void)
 {
@@ -64,19 +71,23 @@ static void run_period(void)
 	idle = false;
 	void_period = false;
 	atomic_exchange_explicit(&wanted, 0, memory_order_acquire);
-	atomic_fetch_add_explicit(&reclaim_sequence, 1, memory_order_relaxed);
+	/* release: whoever sees the odd value, and so needs another period, sees that none is requested any more */
+	atomic_fetch_add_explicit(&reclaim_sequence, 1, memory_order_release);
 	pthread_mutex_unlock(&lock);
 	/* seq_cst fence: pairs with reclaim_cookie(): a cookie that missed the odd value has its removal seen here */
 	atomic_thread_fence(memory_order_seq_cst);
 	urcu_bp_synchronize_rcu();
 	pthread_mutex_lock(&lock);
 	idle = true;
-	if (void_period)
-		/* back to even without a step forward: a cookie taken while it was odd only waits longer */
+	if (void_period) {
+		/* back to even without a step forward: a cookie taken while it was odd only waits longer. Who asked for
+		 * this period is still to get one */
 		atomic_fetch_sub_explicit(&reclaim_sequence, 1, memory_order_relaxed);
-	else
+		want();
+	} else {
 		/* release: what the grace period waited for comes before the reuse by whoever sees the new value */
 		atomic_fetch_add_explicit(&reclaim_sequence, 1, memory_order_release);
+	}
 	pthread_cond_broadcast(&changed);
 }
 
@@ -151,8 +162,7 @@ void reclaim_request(void)
 		}
 		leave(state);
 	}
-	if (!atomic_exchange_explicit(&wanted, 1, memory_order_release))
-		futex(&wanted, FUTEX_WAKE_PRIVATE, 1, NULL);
+	want();
 }
 
 void reclaim_wait_for(uint64_t cookie)
@@ -171,8 +181,7 @@ void reclaim_wait_for(uint64_t cookie)
 			run_period();
 			continue;
 		}
-		if (!atomic_exchange_explicit(&wanted, 1, memory_order_release))
-			futex(&wanted, FUTEX_WAKE_PRIVATE, 1, NULL);
+		want();
 		pthread_cond_wait(&changed, &lock);
 	}
 	pthread_mutex_unlock(&lock);

@@ -14,11 +14,11 @@
 #include <usermap/bpf.h>
 
 #include "core/alloc.h"
+#include "core/hold.h"
 #include "core/sha256.h"
 #include "face/btf.h"
 #include "face/check.h"
 #include "face/fd.h"
-#include "face/hold.h"
 #include "face/usercopy.h"
 
 /* Trusted copies of a key and a value: on the stack if they are small. */
@@ -414,7 +414,7 @@ static long on_registry(int cmd, const union command_attr *attr, void *user, uns
 
 static long dispatch(int cmd, const union command_attr *attr, void *user, unsigned size)
 {
-	sigset_t before;
+	struct held before;
 	long result;
 
 	switch (cmd) {
@@ -441,9 +441,9 @@ static long dispatch(int cmd, const union command_attr *attr, void *user, unsign
 	case BPF_OBJ_GET_INFO_BY_FD:
 		return command_info(attr, user);
 	default:
-		signals_hold(&before);
+		hold_begin(&before);
 		result = on_registry(cmd, attr, user, size);
-		signals_release(&before);
+		hold_end(&before);
 		return result;
 	}
 }
@@ -454,18 +454,18 @@ static long dispatch(int cmd, const union command_attr *attr, void *user, unsign
 static bool can_repeat(int cmd, void *user, long result)
 {
 	bool can = true;
-	sigset_t before;
+	struct held before;
 	__u32 done = 0;
 
-	signals_hold(&before);
+	hold_begin(&before);
 	if (result == -EMFILE)
 		fd_make_room(); /* the kernel's maps have no descriptors of their own */
 	else
 		can = fd_drop_lost();
-	signals_release(&before);
+	hold_end(&before);
 	if (!can || result == -EMFILE)
 		return can;
-	if (cmd == BPF_MAP_DELETE_BATCH || cmd == BPF_MAP_LOOKUP_AND_DELETE_BATCH)
+	if (cmd == BPF_MAP_UPDATE_BATCH || cmd == BPF_MAP_DELETE_BATCH || cmd == BPF_MAP_LOOKUP_AND_DELETE_BATCH)
 		usercopy_in(&done, field_of(user, offsetof(union command_attr, batch.count)), sizeof(done));
 	return !done;
 }

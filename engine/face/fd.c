@@ -24,12 +24,12 @@
 #include <usermap/bpf.h>
 
 #include "core/alloc.h"
+#include "core/hold.h"
 #include "core/reclaim.h"
 #include "face/caller.h"
 #include "face/check.h"
 #include "face/fd_numbers.h"
 #include "face/fd_scan.h"
-#include "face/hold.h"
 #include "face/mapfile.h"
 #include "face/registry.h"
 #include "face/usercopy.h"
@@ -55,28 +55,28 @@ static _Atomic(struct fd_entry *) buckets[BUCKETS];
 static _Atomic unsigned n_entries; /* read anywhere: relaxed */
 static _Atomic unsigned many;	   /* or this, if it's more: the last scan had to leave half of it */
 
-/* Leaf lock: whoever holds it takes no other, so fork can wait for it at any point. */
+/* Whoever holds it takes no other but mapfile.c's, so fork can wait for both at any point. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static _Atomic bool checked = true; /* written by usermap_bpf_check_fds under lock; relaxed: says which way to look */
 
-static sigset_t before_lock; /* the lock holder's signals */
+static struct held before_lock; /* the lock holder's */
 
 static void lock_table(void)
 {
-	sigset_t before;
+	struct held before;
 
-	signals_hold(&before);
+	hold_begin(&before);
 	pthread_mutex_lock(&lock);
 	before_lock = before;
 }
 
 static void unlock_table(void)
 {
-	sigset_t before = before_lock;
+	struct held before = before_lock;
 
 	pthread_mutex_unlock(&lock);
-	signals_release(&before);
+	hold_end(&before);
 }
 
 static void fork_child(void)
@@ -223,16 +223,16 @@ static inline void mark_used(struct fd_entry *entry)
 static int enter_cookie(int fd, uint64_t cookie, uint64_t asked, struct fd_map *found)
 {
 	struct fd_entry *entry;
-	sigset_t before;
+	struct held before;
 	int error;
 
 	while (!(entry = find(COOKIE_KEY(cookie)))) {
 		thread_read_unlock();
-		signals_hold(&before);
+		hold_begin(&before);
 		if (have_many())
 			collect(true);
 		error = attach(fd, cookie);
-		signals_release(&before);
+		hold_end(&before);
 		if (error)
 			return error;
 		thread_read_lock();

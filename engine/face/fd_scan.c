@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/hold.h"
 #include "core/reclaim.h"
-#include "face/hold.h"
 #include "face/mapfile.h"
 #include "face/registry.h"
 
@@ -68,11 +68,11 @@ static bool alone(void)
 __attribute__((destructor)) static void leave(void)
 {
 	struct closed closed = { .n = 0 };
-	sigset_t before;
+	struct held before;
 
 	if (!atomic_load_explicit(&armed, memory_order_relaxed) || !alone())
 		return;
-	signals_hold(&before);
+	hold_begin(&before);
 	fd_scan(close_one, &closed);
 	if (closed.n > REMEMBERED)
 		registry_sweep();
@@ -80,7 +80,7 @@ __attribute__((destructor)) static void leave(void)
 		for (unsigned i = 0; i < closed.n; i++)
 			registry_reap(COOKIE_ACCESS(closed.cookie[i]) == COOKIE_BTF ? REGISTRY_BTF : REGISTRY_MAP,
 				      COOKIE_ID(closed.cookie[i]));
-	signals_release(&before);
+	hold_end(&before);
 }
 
 void fd_exit_arm(void)

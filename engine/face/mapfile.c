@@ -23,9 +23,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "core/hold.h"
 #include "core/region.h"
 #include "face/check.h"
-#include "face/hold.h"
 
 /*
  * The id alone could name two maps to a process that is sent a descriptor by another user, whose ids are counted
@@ -67,23 +67,23 @@ void mapfile_seal(int fd)
  */
 static pthread_mutex_t asking = PTHREAD_MUTEX_INITIALIZER;
 
-static sigset_t before_asking; /* the holder's signals */
+static struct held before_asking; /* the holder's */
 
 void mapfile_ask_begin(void)
 {
-	sigset_t before;
+	struct held before;
 
-	signals_hold(&before);
+	hold_begin(&before);
 	pthread_mutex_lock(&asking);
 	before_asking = before;
 }
 
 void mapfile_ask_end(void)
 {
-	sigset_t before = before_asking;
+	struct held before = before_asking;
 
 	pthread_mutex_unlock(&asking);
-	signals_release(&before);
+	hold_end(&before);
 }
 
 __attribute__((constructor(64000))) static void install_fork_handlers(void)

@@ -220,8 +220,7 @@ int hash_alloc_check(const struct map_attr *attr);
 int hash_layout(struct region_layout *layout);
 uint32_t hash_n_buckets(const struct map_attr *attr);
 uint64_t hash_budget(const struct region_layout *layout); /* elements that may wait for a grace period */
-/* The elements: bytes of one, with the policy's node before it; with what it has outside of itself; how many; and how many
- * are obtained at creation. */
+/* The elements: bytes of one; with what it has outside of itself; how many; and how many are obtained at creation. */
 uint32_t hash_element_size(const struct map_attr *attr);
 uint32_t hash_element_footprint(const struct region_layout *layout);
 uint64_t hash_n_elements(const struct region_layout *layout);

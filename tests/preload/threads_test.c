@@ -149,12 +149,53 @@ static void handlers_may_make_maps(void **state)
 	in_child(interrupt_makers);
 }
 
+#define CANCELLED 100
+
+static void *make_until_cancelled(void *unused)
+{
+	for (;;) {
+		int state, fd = make(1);
+
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+		CHECK(fd >= 0);
+		close(fd);
+		pthread_setcancelstate(state, NULL);
+		pthread_testcancel();
+	}
+	return unused;
+}
+
+/* bpf(2) is no cancellation point: who is cancelled has done what he was about to do. */
+static void cancel_makers(void)
+{
+	alarm(120);
+	for (unsigned i = 0; i < CANCELLED; i++) {
+		pthread_t thread;
+		int fd;
+
+		CHECK(pthread_create(&thread, NULL, make_until_cancelled, NULL) == 0);
+		usleep(100 + i * 7);
+		pthread_cancel(thread);
+		pthread_join(thread, NULL);
+		fd = make(1);
+		CHECK(fd >= 0 && get(fd) == 1);
+		close(fd);
+	}
+}
+
+static void a_cancelled_thread_leaves_no_lock(void **state)
+{
+	(void)state;
+	in_child(cancel_makers);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_wander_between_threads),
 		cmocka_unit_test(handlers_may_close),
 		cmocka_unit_test(handlers_may_make_maps),
+		cmocka_unit_test(a_cancelled_thread_leaves_no_lock),
 	};
 
 	skip_without_maps();
