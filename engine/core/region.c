@@ -347,9 +347,7 @@ static int open_for_path(const char *path)
 	return error;
 }
 
-/* A description of our own for the file behind fd, so that locks and offsets of the caller's are not shared. mode:
- * open(2)'s. */
-static int reopen(int fd, int mode)
+int file_reopen(int fd, int mode)
 {
 	struct stat st;
 	char path[32];
@@ -371,7 +369,7 @@ int region_reopen(const struct region *region, int mode)
 
 	if (!names_file(region, &st))
 		return -ENOMEM;
-	again.fd = reopen(region->fd, mode);
+	again.fd = file_reopen(region->fd, mode);
 	if (again.fd < 0 || names_file(&again, &st))
 		return again.fd;
 	close(again.fd); /* ours was closed between the two */
@@ -389,7 +387,7 @@ static int open_file(enum region_kind kind, const char *path, int fd)
 		own = memfd_create("bpf-map", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		return own < 0 ? -errno : own;
 	}
-	own = reopen(fd, O_RDWR);
+	own = file_reopen(fd, O_RDWR);
 	if (own >= 0 && (fstat(own, &st) != 0 || st.st_size != 0)) {
 		close(own);
 		return -EINVAL;
@@ -511,7 +509,7 @@ int region_attach(struct region *region, int fd, bool read_only, struct region_l
 	struct stat st;
 	int error = -EINVAL;
 
-	*region = (struct region){ .fd = reopen(fd, read_only ? O_RDONLY : O_RDWR), .read_only = read_only };
+	*region = (struct region){ .fd = file_reopen(fd, read_only ? O_RDONLY : O_RDWR), .read_only = read_only };
 	if (region->fd < 0)
 		return region->fd;
 	if (!note_file(region) && names_file(region, &st) && st.st_size >= REGION_PAGE &&

@@ -118,6 +118,9 @@ void region_close(struct region *region);
 
 /* Whether the program has not closed the region's descriptor. */
 bool region_fd_is_ours(const struct region *region);
+/* A further description of the file behind fd, which shares no locks and no offset with it. mode: open(2)'s. A descriptor,
+ * -EINVAL (no regular file), or the error of open(2) or fstat(2). */
+int file_reopen(int fd, int mode);
 /* A further description of a shared region's file; mode: open(2)'s. Its descriptor, -ENOMEM if the program has closed the
  * region's, or open(2)'s error. */
 int region_reopen(const struct region *region, int mode);

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "core/alloc.h"
 #include "core/fork.h"
+#include "core/hold.h"
 
 __thread struct thread *thread_self __attribute__((tls_model("initial-exec")));
 
@@ -140,16 +140,15 @@ static struct thread *make(void)
 
 static void register_thread(void)
 {
-	sigset_t all, old;
+	struct held before;
 
 	if (URCU_TLS(urcu_bp_reader))
 		return;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* a handler may register, too */
+	hold_begin(&before); /* a handler may register, too */
 	pthread_mutex_lock(&registering);
 	urcu_bp_register();
 	pthread_mutex_unlock(&registering);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	hold_end(&before);
 }
 
 bool thread_making_begin(void)

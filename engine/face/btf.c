@@ -18,6 +18,7 @@
 
 #include "core/alloc.h"
 #include "core/errno.h"
+#include "core/region.h"
 #include "face/caller.h"
 #include "face/check.h"
 #include "face/command.h"
@@ -229,7 +230,7 @@ int check_btf_fd(struct map_attr *attr, int fd, __u32 key_id, __u32 value_id)
 int btf_hold(int fd, uint32_t id)
 {
 	uint64_t cookie;
-	int own = mapfile_reopen(fd, O_RDONLY), error;
+	int own = file_reopen(fd, O_RDONLY), error;
 
 	if (own < 0)
 		return own == -EINVAL ? -EBADF : own;

@@ -26,6 +26,7 @@
 #include "core/alloc.h"
 #include "core/hold.h"
 #include "core/reclaim.h"
+#include "core/region.h"
 #include "face/caller.h"
 #include "face/check.h"
 #include "face/fd_numbers.h"
@@ -427,7 +428,7 @@ int fd_open(int file, uint32_t id, unsigned access)
 
 	fd_exit_arm();
 	if (mode != O_RDONLY) {
-		fd = mapfile_reopen(file, mode);
+		fd = file_reopen(file, mode);
 		error = fd < 0 ? fd : mapfile_hold(fd);
 		close(file);
 		if (error) {

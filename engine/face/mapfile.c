@@ -19,7 +19,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -106,21 +105,6 @@ int mapfile_park(int fd, uint64_t key, unsigned access)
 	return lseek(fd, (off_t)cookie, SEEK_SET) < 0 ? -errno : 0;
 }
 
-int mapfile_reopen(int fd, int mode)
-{
-	char path[32];
-	struct stat st;
-	int own;
-
-	if (fstat(fd, &st) != 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode)) /* opening a pipe would wait for its other end */
-		return -EINVAL;
-	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
-	own = open(path, mode | O_CLOEXEC);
-	return own < 0 ? -errno : own;
-}
-
 int mapfile_open_mode(unsigned access)
 {
 	return access == MAY_READ ? O_RDONLY : access == MAY_WRITE ? O_WRONLY : O_RDWR;
@@ -128,7 +112,7 @@ int mapfile_open_mode(unsigned access)
 
 int mapfile_restrict(int fd, unsigned access)
 {
-	int restricted = mapfile_reopen(fd, mapfile_open_mode(access)), error;
+	int restricted = file_reopen(fd, mapfile_open_mode(access)), error;
 
 	if (restricted < 0)
 		return restricted;
@@ -154,7 +138,7 @@ bool mapfile_unused(int fd, uint64_t key)
 	if (st.st_nlink > 1)
 		return false;
 	mapfile_ask_begin();
-	own = mapfile_reopen(fd, O_RDONLY); /* forked children share the region's description */
+	own = file_reopen(fd, O_RDONLY); /* forked children share the region's description */
 	unused = own >= 0 && flock(own, LOCK_EX | LOCK_NB) == 0;
 	if (unused)
 		flock(own, LOCK_UN);

@@ -52,10 +52,6 @@ int mapfile_park(int fd, uint64_t key, unsigned access);
 /* open(2)'s mode for an access. */
 int mapfile_open_mode(unsigned access);
 
-/* A further description of the file behind fd. mode: open(2)'s. A descriptor, -EINVAL (no regular file), or open(2)'s
- * error. */
-int mapfile_reopen(int fd, int mode);
-
 /* Replaces the description behind fd, opened for reading and writing, by one with this access, held. 0 or -errno. */
 int mapfile_restrict(int fd, unsigned access);
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <usermap/bpf.h>
 
+#include "core/region.h"
 #include "face/caller.h"
 #include "face/check.h"
 #include "face/command.h"
@@ -68,7 +69,7 @@ static int hold(int fd)
 
 	if (error || COOKIE_ACCESS(cookie) == COOKIE_BTF)
 		return -EINVAL;
-	own = mapfile_reopen(fd, O_RDONLY);
+	own = file_reopen(fd, O_RDONLY);
 	if (own < 0)
 		return own == -EBADF ? -EINVAL : own;
 	error = mapfile_hold(own);

@@ -26,27 +26,18 @@ static const char *actual_at(int at, const char *path, char buffer[PATH_MAX])
 	return found;
 }
 
-/* A function of which the path is all that matters here. */
-#define ON_PATH(type, name, parameters, arguments)  \
-	static type our_##name parameters           \
-	{                                           \
-		char buffer[PATH_MAX];              \
-                                                    \
-		path = actual_at(at, path, buffer); \
-		return next_##name arguments;       \
-	}                                           \
+/* A function of which the path is all that matters here; relative ones begin at `directory`. */
+#define ON_PATH_FROM(directory, type, name, parameters, arguments) \
+	static type our_##name parameters                          \
+	{                                                          \
+		char buffer[PATH_MAX];                             \
+                                                                   \
+		path = actual_at(directory, path, buffer);         \
+		return next_##name arguments;                      \
+	}                                                          \
 	PUBLISH(name, our_##name)
-
-/* The same, for those that don't take a directory's descriptor. */
-#define ON_PLAIN_PATH(type, name, parameters, arguments)  \
-	static type our_##name parameters                 \
-	{                                                 \
-		char buffer[PATH_MAX];                    \
-                                                          \
-		path = actual_at(AT_FDCWD, path, buffer); \
-		return next_##name arguments;             \
-	}                                                 \
-	PUBLISH(name, our_##name)
+#define ON_PATH(type, name, parameters, arguments)	 ON_PATH_FROM(at, type, name, parameters, arguments)
+#define ON_PLAIN_PATH(type, name, parameters, arguments) ON_PATH_FROM(AT_FDCWD, type, name, parameters, arguments)
 
 ON_PLAIN_PATH(int, access, (const char *path, int mode), (path, mode));
 ON_PLAIN_PATH(int, euidaccess, (const char *path, int mode), (path, mode));
